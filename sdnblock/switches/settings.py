@@ -1,0 +1,86 @@
+"""What the controller tells a driver about one switch: its address and what it should hold
+besides blocks.
+
+Plain values, checked where they come from (the configuration). A driver reads
+them at each connect(); changing them means a new driver.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from sdnblock.block import TCP, UDP
+
+DeviceTarget = Literal["auto", "bmv2", "xdp"]
+"""Which device config a switch takes: BMv2's JSON or the BPF object of XDP.
+
+``auto`` asks the switch (see ``switches/p4runtime/pipeline.py``).
+"""
+
+DEFAULT_SIP_PORTS: Final = frozenset(
+    (protocol, port) for protocol in (UDP, TCP) for port in range(5060, 5091)
+)
+"""UDP and TCP 5060-5090, as (IP protocol number, port)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files for TLS to a switch.
+
+    ``ca`` checks the switch (None: the system's authorities); ``certificate``
+    and ``key`` prove us to it (both or neither). ``server_name`` is the name
+    expected in the switch's certificate where that is not its address.
+    """
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    server_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchSettings:
+    """One switch: how to reach it, and its settings that are not blocks."""
+
+    name: str
+    """The switch's name in the configuration, in logs and listings."""
+    address: str = "127.0.0.1:9559"
+    """``host:port`` (IPv6 in brackets) or ``unix:/path``."""
+    device_id: int = 1
+    """P4Runtime device id, from 1 to 2**64-1."""
+    trusted_ports: frozenset[int] = frozenset()
+    """Ports on our side (SIP servers). All others are untrusted: blocks apply there."""
+    flood_ports: frozenset[int] = frozenset()
+    """Ports of multicast group 1, to which unknown MACs are flooded. Empty: no group."""
+    forward: dict[bytes, int] = field(default_factory=dict)
+    """Destination MAC (6 bytes) to output port."""
+    sip_ports: frozenset[tuple[int, int]] = DEFAULT_SIP_PORTS
+    """(IP protocol, server-side port) pairs that carry SIP."""
+    limit_rate: int = 10
+    """Packets a second that a target under ``limit`` still gets through."""
+    limit_burst: int = 20
+    """Packets that such a target may send at once."""
+    sample_rate: int = 100
+    """Packets a second of all watched targets together that are sent to us; 0: none."""
+    sample_burst: int = 100
+    """Packets that may be sampled at once."""
+    sample_bytes: int = 512
+    """Bytes of a sampled frame that are sent; 0: the whole frame."""
+    request_threshold: int = 0
+    """SIP requests within the window that make a switch report a source; 0: off."""
+    request_window_seconds: float = 1.0
+    """Length of that window."""
+    target: DeviceTarget = "auto"
+    """Which device config to push."""
+    p4info: Path | None = None
+    """P4Info text file; None: the one that comes with sdnblock."""
+    device_config: Path | None = None
+    """Device config file; None: the one that comes with sdnblock, chosen by ``target``."""
+    tls: TlsFiles | None = None
+    """None: no TLS."""
+    rpc_timeout: float = 10.0
+    """Seconds after which an unanswered request means that the switch is lost."""
+    pipeline_timeout: float = 60.0
+    """The same for replacing the pipeline, which takes longer."""
