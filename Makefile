@@ -1,0 +1,68 @@
+# Two commands for users: `make demo` and `make test`. Both install what is missing.
+
+PYTHON ?= /usr/bin/python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHELL_VENV := .venv-shell
+
+BASE_PACKAGES := python3 python3-venv libbpf1 iproute2 procps util-linux ethtool redis-server redis-tools
+DEMO_PACKAGES := $(BASE_PACKAGES) kamailio sip-tester sipvicious
+TEST_PACKAGES := $(DEMO_PACKAGES) clang llvm libbpf-dev linux-libc-dev libc6-dev tcpdump openssl
+
+.PHONY: help demo test test-bmv2 bench p4 xdp lint packages clean
+
+help:
+	@echo 'make demo       the whole loop on real traffic (root)'
+	@echo 'make test       everything that is tested (root)'
+	@echo 'make bench      the figures of the README, measured here (root)'
+	@echo 'make test-bmv2  against a real BMv2: needs simple_switch_grpc on the PATH (root)'
+	@echo 'make p4         rebuild p4/compiled from the P4 program: needs p4c'
+	@echo 'make xdp        rebuild p4/compiled from the XDP program: needs clang'
+
+demo: $(VENV)/installed
+	@demo/packages.sh $(DEMO_PACKAGES)
+	$(BIN)/python -m demo
+
+test: $(VENV)/installed-dev $(SHELL_VENV)/installed lint
+	$(BIN)/python -m pytest -m 'not bmv2'
+
+test-bmv2: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m bmv2
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/installed-dev
+	$(BIN)/python -m bench
+
+p4:
+	p4/build.sh
+
+xdp:
+	p4/xdp/build.sh
+
+packages:
+	@demo/packages.sh $(TEST_PACKAGES)
+
+$(VENV)/installed: pyproject.toml
+	@demo/packages.sh $(BASE_PACKAGES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/installed-dev: pyproject.toml
+	@demo/packages.sh $(TEST_PACKAGES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $(VENV)/installed $@
+
+# p4runtime-shell pins a protobuf of its own: it lives in an environment of its own.
+$(SHELL_VENV)/installed: | $(VENV)/installed-dev
+	$(PYTHON) -m venv $(SHELL_VENV)
+	$(SHELL_VENV)/bin/pip install --quiet --disable-pip-version-check p4runtime-shell==0.0.6 'setuptools<81'
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(SHELL_VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

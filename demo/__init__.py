@@ -1,0 +1,1 @@
+"""The demo: the whole loop on real traffic, in network namespaces of its own."""

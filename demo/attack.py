@@ -1,0 +1,71 @@
+"""Attackers: sipvicious as scanners run it, a quiet prober, and a count of what each got."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.network import SERVER, SERVER_NET, Network
+from demo.phones import SCENARIOS
+from demo.processes import Process
+
+
+@dataclass(frozen=True)
+class Heard:
+    """SIP packets that a host sent and received, and when (Unix seconds)."""
+
+    sent: int = 0
+    received: int = 0
+    first_sent: float | None = None
+    last_sent: float | None = None
+    last_received: float | None = None
+
+
+class Ear:
+    """Counts SIP on a host's own interface."""
+
+    def __init__(self, network: Network, role: str, directory: Path) -> None:
+        self._network = network
+        self._role = role
+        self._file = directory / f"heard-{role}.json"
+        self._process: Process | None = None
+
+    async def start(self) -> None:
+        """Begin to count."""
+        self._process = await self._network.start(
+            *(self._role, f"ear-{self._role}", sys.executable, "-m", "demo.sniff"),
+            *("eth0", self._file),
+        )
+
+    def heard(self) -> Heard:
+        """The count so far, 0.2 s old at most."""
+        if not self._file.exists():
+            return Heard()
+        return Heard(**json.loads(self._file.read_text()))
+
+    async def stop(self) -> None:
+        """Stop counting."""
+        if self._process is not None:
+            await self._process.stop(0)
+
+
+async def sweep(network: Network) -> Process:
+    """Svmap: OPTIONS to every address of the server's network."""
+    return await network.start("attacker", "svmap", "svmap", SERVER_NET)
+
+
+async def enumerate_users(network: Network) -> Process:
+    """Svwar: REGISTER for four hundred extensions, to learn which exist."""
+    return await network.start(
+        *("attacker", "svwar", "svwar", "-e", "1000-1399", "--force", "--maximumtime", "8", SERVER)
+    )
+
+
+async def probe_quietly(network: Network, address: str) -> Process:
+    """Five OPTIONS a second: below every threshold, known only to a threat feed."""
+    return await network.start(
+        *("second", "quiet", "sipp", f"{SERVER}:5060", "-sf", SCENARIOS / "options.xml"),
+        *("-i", address, "-p", "5061", "-r", "5", "-m", "600", "-nostdin"),
+    )

@@ -1,0 +1,26 @@
+"""The SIP server: Kamailio from the distribution, with the configuration beside this file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from demo.network import SERVER, Network
+from demo.processes import Process
+
+_CONFIG = Path(__file__).with_name("kamailio.cfg")
+
+
+async def start_server(network: Network, directory: Path) -> Process:
+    """Start Kamailio in the server's namespace and wait until it listens.
+
+    Raises CommandFailed with its last words.
+    """
+    run_directory = directory / "kamailio"
+    run_directory.mkdir()
+    process = await network.start(
+        *("server", "kamailio", "kamailio", "-DD", "-E", "-f", _CONFIG),
+        *("-l", f"udp:{SERVER}:5060", "-l", f"tcp:{SERVER}:5060"),
+        *("-Y", run_directory, "-P", run_directory / "kamailio.pid", "-m", "64", "-M", "8"),
+    )
+    await process.until_logged("Aliases:")
+    return process

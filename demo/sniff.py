@@ -1,0 +1,62 @@
+"""Counts SIP on an interface: what was sent to UDP port 5060, and what came back.
+
+Run in a host's namespace: ``python -m demo.sniff eth0 OUT.json``. OUT is replaced
+five times a second by one JSON object: ``sent``, ``received`` (packets),
+``first_sent``, ``last_sent``, ``last_received`` (Unix seconds, null if none).
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+from pathlib import Path
+
+_ETH_P_ALL = 3
+_SIP = 5060
+
+
+def main(interface: str, out: Path) -> None:
+    """Count until killed."""
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_P_ALL))
+    sock.bind((interface, _ETH_P_ALL))
+    sock.settimeout(0.1)
+    sent = received = 0
+    first_sent: float | None = None
+    last_sent: float | None = None
+    last_received: float | None = None
+    written = 0.0
+    while True:
+        try:
+            packet, address = sock.recvfrom(128)
+            now = time.time()
+        except TimeoutError:
+            packet, address, now = b"", None, time.time()
+        if len(packet) >= 28 and packet[0] == 0x45 and packet[9] == socket.IPPROTO_UDP:
+            outgoing = address is not None and address[2] == socket.PACKET_OUTGOING
+            if outgoing and int.from_bytes(packet[22:24], "big") == _SIP:
+                sent += 1
+                first_sent, last_sent = first_sent or now, now
+            elif not outgoing and int.from_bytes(packet[20:22], "big") == _SIP:
+                received += 1
+                last_received = now
+        if now - written >= 0.2:
+            written = now
+            part = out.with_suffix(".part")
+            part.write_text(
+                json.dumps(
+                    {
+                        "sent": sent,
+                        "received": received,
+                        "first_sent": first_sent,
+                        "last_sent": last_sent,
+                        "last_received": last_received,
+                    }
+                )
+            )
+            part.replace(out)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

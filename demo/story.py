@@ -1,0 +1,174 @@
+"""The demo's course: what happens, what must hold, and the table at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from demo.attack import Ear, enumerate_users, probe_quietly, sweep
+from demo.network import HOSTS, Network
+from demo.phones import Phones
+from demo.processes import CommandFailed, Process
+from demo.protection import RATE_THRESHOLD, Protection
+from demo.server import start_server
+
+ATTACKER, SECOND = HOSTS[0].address, HOSTS[1].address
+
+
+@dataclass
+class Result:
+    """Rows of the final table and whether each promise held."""
+
+    rows: list[tuple[str, str, bool]] = field(default_factory=list)
+
+    def row(self, what: str, value: str, held: bool = True) -> None:
+        """Add a row; ``held`` False fails the demo."""
+        self.rows.append((what, value, held))
+
+    @property
+    def held(self) -> bool:
+        """Whether every promise held."""
+        return all(held for _, _, held in self.rows)
+
+    def render(self) -> str:
+        """The table."""
+        width = max(len(what) for what, _, _ in self.rows)
+        value_width = max(len(value) for _, value, _ in self.rows)
+        return "\n".join(
+            f"  {what:<{width}}  {value:<{value_width}}  {'ok' if held else 'FAILED'}"
+            for what, value, held in self.rows
+        )
+
+
+class Story:
+    """One run. ``directory`` holds logs and sockets and is removed by the caller."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._network = Network(directory)
+        self._phones = Phones(self._network, directory)
+        self._protection = Protection(self._network, directory)
+        self._first = Ear(self._network, "attacker", directory)
+        self._second = Ear(self._network, "second", directory)
+        self._others: list[Process] = []
+        self._began = time.monotonic()
+
+    def _say(self, text: str, **style: str | bool) -> None:
+        click.echo(f"{time.monotonic() - self._began:6.1f}s  " + click.style(text, **style))  # type: ignore[arg-type]
+
+    async def run(self) -> Result:
+        """Tell the story. Raises CommandFailed if the stage cannot be set."""
+        try:
+            await self._set_stage()
+            result = Result()
+            await self._scanner(result)
+            await self._feed(result)
+            await self._balance(result)
+            return result
+        finally:
+            # Shielded: a second Ctrl-C must not leave namespaces behind.
+            await asyncio.shield(self._clear())
+
+    async def _set_stage(self) -> None:
+        self._say("network namespaces: attacker, second attacker, phones, SIP server, switch")
+        await self._network.create()
+        self._others.append(await start_server(self._network, self._directory))
+        self._say("Kamailio answers on 198.51.100.10, with authentication")
+        modes = await self._protection.start()
+        self._say("Redis, switchd and the controller run")
+        for line in modes.splitlines():
+            self._say("  " + line.strip())
+        await self._phones.start(rate=1)
+        self._say("phones 1001 and 1002 are registered; 1001 calls 1002 once a second")
+        await self._first.start()
+        await self._second.start()
+        await asyncio.sleep(4)
+        if self._phones.calls().completed == 0:
+            raise CommandFailed("no honest call completes, even without an attack")
+
+    async def _scanner(self, result: Result) -> None:
+        self._say(f"{ATTACKER} starts svmap: OPTIONS to 254 addresses", fg="red")
+        self._others.append(await sweep(self._network))
+        block = None
+        for _ in range(6):
+            await self._tick()
+            block = block or await self._protection.show(ATTACKER)
+        if block:
+            for claim in block["claims"]:
+                self._say(f"blocked by {claim['origin']}: {claim['reason']}", fg="green")
+        self._say(f"{ATTACKER} starts svwar: REGISTER for 400 extensions", fg="red")
+        self._others.append(await enumerate_users(self._network))
+        for _ in range(6):
+            await self._tick()
+        heard = self._first.heard()
+        block = await self._protection.show(ATTACKER)
+        dropped = int(block["packets"]) if block else 0
+        time_to_block = (
+            heard.last_received - heard.first_sent
+            if heard.last_received is not None and heard.first_sent is not None
+            else 0.0
+        )
+        result.row("probes sent by svmap and svwar", str(heard.sent), heard.sent > 100)
+        result.row("replies that leaked", str(heard.received), heard.received <= 2 * RATE_THRESHOLD)
+        result.row(
+            "first probe to last reply (time to block)",
+            f"{time_to_block:.2f} s",
+            0 < time_to_block < 5,
+        )
+        result.row("packets dropped in the switch", str(dropped), dropped > 0)
+
+    async def _feed(self, result: Result) -> None:
+        self._say(f"{SECOND} probes quietly, five OPTIONS a second", fg="red")
+        self._others.append(await probe_quietly(self._network, SECOND))
+        await asyncio.sleep(3)
+        before = self._second.heard()
+        result.row("replies to the quiet prober, before", str(before.received), before.received > 5)
+        expiry = int(time.time()) + 600
+        self._say(f"redis-cli ZADD sdnblock:origin:honeypot {expiry} {SECOND}", fg="cyan")
+        added = time.time()
+        await self._protection.redis("ZADD", "sdnblock:origin:honeypot", str(expiry), SECOND)
+        await asyncio.sleep(4)
+        blocked = self._second.heard()
+        stopped = (blocked.last_received or 0.0) - added
+        silent = (blocked.last_sent or 0.0) - (blocked.last_received or 0.0) > 2
+        result.row("ZADD to silence", f"{max(stopped, 0.0):.2f} s", silent and stopped < 1.2)
+        self._say(f"redis-cli ZREM sdnblock:origin:honeypot {SECOND}", fg="cyan")
+        await self._protection.redis("ZREM", "sdnblock:origin:honeypot", SECOND)
+        await asyncio.sleep(3)
+        after = self._second.heard()
+        result.row(
+            "replies after ZREM", str(after.received - blocked.received),
+            after.received > blocked.received,
+        )  # fmt: skip
+
+    async def _balance(self, result: Result) -> None:
+        calls = await self._phones.finish()
+        result.row(
+            "honest calls completed, failed", f"{calls.completed}, {calls.failed}",
+            calls.completed >= 10 and calls.failed == 0,
+        )  # fmt: skip
+        for failure in self._protection.failures():
+            result.row(failure, "", False)
+        click.echo(await self._protection.cli("block", "list"))
+
+    async def _tick(self) -> None:
+        await asyncio.sleep(1)
+        heard, calls = self._first.heard(), self._phones.calls()
+        self._say(
+            f"probes {heard.sent:4d}   replies {heard.received:3d}   "
+            f"honest calls {calls.completed:3d} completed, {calls.failed} failed"
+        )
+
+    async def _clear(self) -> None:
+        for ear in (self._first, self._second):
+            await ear.stop()
+        await self._phones.stop()
+        for process in reversed(self._others):
+            await process.stop(2)
+        await self._protection.stop()
+        for failure in await self._network.destroy():
+            click.echo(failure, err=True)
