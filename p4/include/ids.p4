@@ -1,0 +1,52 @@
+// P4Runtime ids: fixed, never reused. Next available: table 0x0e, action 0x0b,
+// counter 0x04, direct counter 0x0e, meter 0x03.
+//
+// The first byte is the object type (P4Runtime specification, "ID Allocation for P4Info
+// Objects").
+#ifndef SDNBLOCK_IDS_P4
+#define SDNBLOCK_IDS_P4
+
+#define ID_PORT_SIDE 0x02000001
+#define ID_L2_FORWARD 0x02000002
+#define ID_SIP_PORT 0x02000003
+#define ID_ALLOW_V4 0x02000004
+#define ID_ALLOW_V6 0x02000005
+#define ID_FLOW_V4 0x02000006
+#define ID_FLOW_V6 0x02000007
+#define ID_SOURCE_V4 0x02000008
+#define ID_SOURCE_V6 0x02000009
+#define ID_PREFIX_V4 0x0200000a
+#define ID_PREFIX_V6 0x0200000b
+#define ID_SIP_MESSAGE 0x0200000c
+#define ID_REQUEST_WINDOW 0x0200000d
+
+#define ID_SET_SIDE 0x01000001
+#define ID_FORWARD 0x01000002
+#define ID_MISS 0x01000003
+#define ID_SIP 0x01000004
+#define ID_ALLOW 0x01000005
+#define ID_DROP 0x01000006
+#define ID_LIMIT 0x01000007
+#define ID_WATCH 0x01000008
+#define ID_SET_KIND 0x01000009
+#define ID_REQUEST_POLICY 0x0100000a
+
+#define ID_MESSAGE_IN 0x12000001
+#define ID_MESSAGE_OUT 0x12000002
+#define ID_VERDICT 0x12000003
+
+// A direct counter has its table's number.
+#define ID_SIP_PORT_COUNTER 0x13000003
+#define ID_ALLOW_V4_COUNTER 0x13000004
+#define ID_ALLOW_V6_COUNTER 0x13000005
+#define ID_FLOW_V4_COUNTER 0x13000006
+#define ID_FLOW_V6_COUNTER 0x13000007
+#define ID_SOURCE_V4_COUNTER 0x13000008
+#define ID_SOURCE_V6_COUNTER 0x13000009
+#define ID_PREFIX_V4_COUNTER 0x1300000a
+#define ID_PREFIX_V6_COUNTER 0x1300000b
+
+#define ID_LIMIT_METER 0x14000001
+#define ID_SAMPLE_METER 0x14000002
+
+#endif
