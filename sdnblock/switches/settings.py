@@ -78,6 +78,9 @@ class SwitchSettings:
     """P4Info text file; None: the one that comes with sdnblock."""
     device_config: Path | None = None
     """Device config file; None: the one that comes with sdnblock, chosen by ``target``."""
+    standby: bool = False
+    """Become primary only while no other controller is. Otherwise the controller that was
+    started last takes over, and the others wait as backups."""
     tls: TlsFiles | None = None
     """None: no TLS."""
     rpc_timeout: float = 10.0

@@ -1,0 +1,192 @@
+"""Settings of a switch that are not blocks: wanted against held, and the writes between.
+
+Pure: functions from settings and what was read to updates. New entries go
+before old ones are deleted, so nothing that stays wanted is ever missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from finsy.proto import p4r
+
+from sdnblock.switches.p4runtime.schema import Schema
+from sdnblock.switches.p4runtime.values import encode, number, shortest
+from sdnblock.switches.settings import SwitchSettings
+
+FLOOD_GROUP: Final = 1
+"""Multicast group to which BMv2 floods unknown MACs."""
+SAMPLE_SESSION: Final = 250
+"""Clone session of sampled packets."""
+CPU_PORT: Final = 255
+"""BMv2's ``--cpu-port``: clones that go there reach us as packet-ins."""
+TICK_SECONDS: Final = 1024e-6
+"""The unit of the request window."""
+
+DIGEST_WAIT_NS: Final = 5_000_000
+"""A digest waits this long for company, at most."""
+DIGEST_LIST: Final = 128
+DIGEST_ACK_NS: Final = 1_000_000_000
+"""Without our ack, a duplicate is sent again after this long."""
+
+_MAX_PORTS: Final = 512
+
+Key = tuple[bytes, ...]
+"""Exact match values of an entry, canonical, in P4Info order."""
+Data = tuple[int, tuple[bytes, ...]]
+"""An action id and its parameters, canonical, in P4Info order."""
+
+SETTING_TABLES: Final = ("port_side", "l2_forward", "sip_port")
+
+
+def wanted_entries(schema: Schema, settings: SwitchSettings) -> dict[str, dict[Key, Data]]:
+    """The entries that each settings table should hold."""
+    actions = schema.actions
+    return {
+        "port_side": {
+            (encode(port),): (actions["set_side"].id, (b"\1",)) for port in settings.trusted_ports
+        },
+        "l2_forward": {
+            (shortest(mac),): (actions["forward"].id, (encode(port),))
+            for mac, port in settings.forward.items()
+        },
+        "sip_port": {
+            (encode(protocol), encode(port)): (actions["sip"].id, ())
+            for protocol, port in settings.sip_ports
+        },
+    }
+
+
+def held_entry(entry: p4r.TableEntry) -> tuple[Key, Data]:
+    """An entry of a settings table as the switch has it; nothing is assumed of its values."""
+    match = sorted(entry.match, key=lambda field: field.field_id)
+    params = sorted(entry.action.action.params, key=lambda param: param.param_id)
+    return (
+        tuple(shortest(field.exact.value) for field in match),
+        (entry.action.action.action_id, tuple(shortest(param.value) for param in params)),
+    )
+
+
+def table_updates(
+    schema: Schema, table: str, wanted: dict[Key, Data], held: dict[Key, Data]
+) -> tuple[list[p4r.Update], list[p4r.Update]]:
+    """What makes ``held`` into ``wanted``: updates to send first, and deletes to send after."""
+    first = [
+        _entry(schema, table, p4r.Update.MODIFY if key in held else p4r.Update.INSERT, key, data)
+        for key, data in wanted.items()
+        if held.get(key) != data
+    ]
+    after = [
+        _entry(schema, table, p4r.Update.DELETE, key, None) for key in held if key not in wanted
+    ]
+    return first, after
+
+
+def _entry(
+    schema: Schema, table: str, update_type: p4r.Update.Type.ValueType, key: Key, data: Data | None
+) -> p4r.Update:
+    update = p4r.Update(type=update_type)
+    entry = update.entity.table_entry
+    entry.table_id = schema.tables[table].id
+    for field, value in zip(schema.tables[table].fields, key, strict=True):
+        entry.match.add(field_id=field.id).exact.value = value
+    if data is not None:
+        entry.action.action.action_id, params = data
+        for param_id, value in enumerate(params, 1):
+            entry.action.action.params.add(param_id=param_id, value=value)
+    return update
+
+
+def request_policy(schema: Schema, settings: SwitchSettings) -> p4r.TableEntry:
+    """The default entry of ``request_window``."""
+    action = schema.actions["request_policy"]
+    ticks = round(settings.request_window_seconds / TICK_SECONDS)
+    values = (settings.request_threshold, min(max(1, ticks), (1 << 32) - 1))
+    entry = p4r.TableEntry(table_id=schema.tables["request_window"].id, is_default_action=True)
+    entry.action.action.action_id = action.id
+    for param, value in zip(action.params, values, strict=True):
+        entry.action.action.params.add(param_id=param.id, value=encode(value))
+    return entry
+
+
+def flood_group(settings: SwitchSettings) -> p4r.Entity | None:
+    """Multicast group 1, None if nothing is to be flooded."""
+    if not settings.flood_ports:
+        return None
+    entity = p4r.Entity()
+    group = entity.packet_replication_engine_entry.multicast_group_entry
+    group.multicast_group_id = FLOOD_GROUP
+    for port in sorted(settings.flood_ports):
+        group.replicas.add(egress_port=port, instance=1)
+    return entity
+
+
+def clone_session(settings: SwitchSettings) -> p4r.Entity | None:
+    """The clone session of samples, None if nothing is to be sampled."""
+    if settings.sample_rate <= 0:
+        return None
+    entity = p4r.Entity()
+    session = entity.packet_replication_engine_entry.clone_session_entry
+    session.session_id = SAMPLE_SESSION
+    session.replicas.add(egress_port=CPU_PORT, instance=1)
+    session.packet_length_bytes = settings.sample_bytes
+    return entity
+
+
+def same_replication(wanted: p4r.Entity, held: p4r.Entity) -> bool:
+    """Whether two replication entries do the same, however their ports are written."""
+    return _replication(wanted) == _replication(held)
+
+
+def _replication(entity: p4r.Entity) -> tuple[object, ...]:
+    entry = entity.packet_replication_engine_entry
+    if entry.HasField("clone_session_entry"):
+        session = entry.clone_session_entry
+        return (session.session_id, session.packet_length_bytes, _replicas(session.replicas))
+    group = entry.multicast_group_entry
+    return (group.multicast_group_id, _replicas(group.replicas))
+
+
+def _replicas(replicas: Iterable[p4r.Replica]) -> frozenset[tuple[int, int]]:
+    return frozenset((_port(replica), replica.instance) for replica in replicas)
+
+
+def _port(replica: p4r.Replica) -> int:
+    if replica.WhichOneof("port_kind") == "port":
+        return number(replica.port, 32)
+    return replica.egress_port
+
+
+def digest_entry(schema: Schema) -> p4r.Entity:
+    """The configuration of the request-rate digest."""
+    entity = p4r.Entity()
+    entity.digest_entry.digest_id = schema.digest
+    config = entity.digest_entry.config
+    config.max_timeout_ns = DIGEST_WAIT_NS
+    config.max_list_size = DIGEST_LIST
+    config.ack_timeout_ns = DIGEST_ACK_NS
+    return entity
+
+
+def meter_entity(meter_id: int, index: int, rate: int, burst: int) -> p4r.Entity:
+    """A meter cell that lets ``rate`` packets a second through, and ``burst`` at once.
+
+    Both rates are the same: there is no yellow that would mean anything here.
+    """
+    entity = p4r.Entity()
+    meter = entity.meter_entry
+    meter.meter_id = meter_id
+    meter.index.index = index
+    meter.config.cir = meter.config.pir = rate
+    meter.config.cburst = meter.config.pburst = burst
+    return entity
+
+
+def sample_meter(schema: Schema, settings: SwitchSettings) -> p4r.Entity | None:
+    """The budget of samples; None if nothing is sampled."""
+    if settings.sample_rate <= 0:
+        return None
+    return meter_entity(
+        schema.meters["sample_meter"].id, 0, settings.sample_rate, max(1, settings.sample_burst)
+    )

@@ -1,0 +1,337 @@
+"""The block and allow entries of one session: read, written, counted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Final, TypeVar
+
+from finsy.proto import p4r, rpc_code
+
+from sdnblock.block import Action, Target
+from sdnblock.errors import SwitchError
+from sdnblock.switches.driver import (
+    AllowChange,
+    BlockChange,
+    Change,
+    Count,
+    Failure,
+    FailureKind,
+    Installed,
+    Op,
+)
+from sdnblock.switches.p4runtime import configure
+from sdnblock.switches.p4runtime.channel import MAX_UPDATES
+from sdnblock.switches.p4runtime.codec import (
+    ALLOW_TABLES,
+    BLOCK_TABLES,
+    ForeignEntry,
+    TableKey,
+    allow_table_of,
+    table_of,
+)
+from sdnblock.switches.p4runtime.errors import failure_kind, failure_text, plain
+from sdnblock.switches.p4runtime.limiters import Limiters
+from sdnblock.switches.p4runtime.pipeline import Pipeline
+from sdnblock.switches.p4runtime.session import Refused, Session
+from sdnblock.switches.p4runtime.settle import same_rates
+from sdnblock.switches.settings import SwitchSettings
+
+T = TypeVar("T")
+
+_SLICE: Final = 1000
+"""Entries decoded before other tasks get their turn: some 5 ms."""
+
+_log = logging.getLogger(__name__)
+
+
+class Entries:
+    """What one switch holds of ours, under one session."""
+
+    def __init__(
+        self, session: Session, pipeline: Pipeline, settings: SwitchSettings, label: str
+    ) -> None:
+        """Nothing is known yet of what the switch holds: the first use reads it."""
+        self._session = session
+        self._codec = pipeline.codec
+        self._meter_id = pipeline.schema.meters["limit_meter"].id
+        self._rate = max(1, settings.limit_rate)
+        self._burst = max(1, settings.limit_burst)
+        self._label = label
+        self._limiters = Limiters(pipeline.codec.capacity.limiters)
+        self._fresh: set[Target] = set()  # given a cell for the batch under way
+        self._counts: dict[TableKey, int] = {}
+        self._known = False
+        self._foreign: dict[TableKey, int] = {}
+
+    # Reading
+
+    async def read_installed(self) -> Installed:
+        """Everything of ours; meter cells are recovered and their rates made ours.
+
+        Raises SwitchLost, SwitchError.
+        """
+        self._known = False
+        installed = Installed()
+        limited: list[tuple[Target, int]] = []
+
+        def keep_block(key: TableKey, entry: p4r.TableEntry) -> None:
+            target, action, cell = self._codec.block(key, entry)
+            installed.blocks[target] = action
+            if cell is not None:
+                limited.append((target, cell))
+
+        def keep_allow(key: TableKey, entry: p4r.TableEntry) -> None:
+            installed.allows.add(self._codec.allow(key, entry))
+
+        for key in ALLOW_TABLES:
+            self._counts[key] = await self._scan(key, keep_allow)
+        for key in BLOCK_TABLES:
+            self._counts[key] = await self._scan(key, keep_block)
+        unusable = self._limiters.recover(limited)
+        await self._check_rates()
+        self._known = True
+        if unusable:
+            _log.warning(
+                "%s: %d limited targets get a meter cell of their own", self._label, len(unusable)
+            )
+            for failure in await self.write(
+                [BlockChange(Op.MODIFY, target, Action.LIMIT) for target in unusable]
+            ):
+                _log.warning("%s: %s: %s", self._label, failure.change, failure.message)
+        return installed
+
+    async def _scan(self, key: TableKey, take: Callable[[TableKey, p4r.TableEntry], None]) -> int:
+        """Give every entry of a table to ``take``; returns their number, foreign ones included."""
+        total = foreign = 0
+        example = ""
+        async for entries in self._table(key, counters=False):
+            for entry in entries:
+                try:
+                    take(key, entry)
+                except ForeignEntry as error:
+                    foreign += 1
+                    example = str(error)
+            total += len(entries)
+        if foreign and self._foreign.get(key) != foreign:
+            _log.warning(
+                "%s: %d entries of %s are not sdnblock's and are left alone (%s)",
+                self._label,
+                foreign,
+                self._codec.tables[key].name,
+                example,
+            )
+        self._foreign[key] = foreign
+        return total
+
+    async def _table(self, key: TableKey, *, counters: bool) -> AsyncIterator[list[p4r.TableEntry]]:
+        """The entries of a table, in slices that keep the event loop responsive."""
+        table = self._codec.tables[key]
+        query = p4r.Entity(table_entry=p4r.TableEntry(table_id=table.id))
+        if counters:
+            query.table_entry.counter_data.SetInParent()
+        seen = 0
+        async for entities in self._session.read(query):
+            for part in _slices(entities, _SLICE):
+                yield [
+                    entity.table_entry for entity in part if entity.table_entry.table_id == table.id
+                ]
+                await asyncio.sleep(0)
+            seen += len(entities)
+            if seen > 2 * table.size + MAX_UPDATES:
+                reason = f"{table.name} claims more entries than twice its size"
+                self._session.lose(reason)
+                raise SwitchError(f"{self._label}: {reason}")
+
+    async def read_counters(self) -> AsyncIterator[list[Count]]:
+        """Counters of every block entry. Raises SwitchLost."""
+        for key in BLOCK_TABLES:
+            async for entries in self._table(key, counters=True):
+                counts = []
+                for entry in entries:
+                    try:
+                        target = self._codec.target(key, entry)
+                    except ForeignEntry:
+                        continue  # reported when it was read
+                    data = entry.counter_data
+                    counts.append(Count(target, max(0, data.packet_count), max(0, data.byte_count)))
+                if counts:
+                    yield counts
+
+    # Writing
+
+    async def write(self, changes: Sequence[Change]) -> list[Failure]:
+        """Apply changes: allows first, then blocks, and what is allowed no more last.
+
+        Raises SwitchLost.
+        """
+        if not self._known:
+            await self.read_installed()
+        opening: list[AllowChange] = []
+        closing: list[AllowChange] = []
+        blocks: list[BlockChange] = []
+        for change in changes:
+            if isinstance(change, BlockChange):
+                blocks.append(change)
+            else:
+                (closing if change.op is Op.DELETE else opening).append(change)
+        failures: list[Failure] = []
+        self._known = False  # should this be cut short, what the switch holds is in doubt
+        for allows in _slices(opening, MAX_UPDATES):
+            await self._allows(allows, failures)
+        for part in _slices(blocks, MAX_UPDATES):
+            await self._blocks(part, failures)
+        for allows in _slices(closing, MAX_UPDATES):
+            await self._allows(allows, failures)
+        self._known = True
+        return failures
+
+    async def _allows(self, changes: Sequence[AllowChange], failures: list[Failure]) -> None:
+        batch = self._session.batch()
+        for change in changes:
+            self._codec.add_allow(batch.updates, change.op, change.prefix)
+        await self._send(batch, changes, failures)
+
+    async def _blocks(self, changes: Sequence[BlockChange], failures: list[Failure]) -> None:
+        changes = await self._limit(changes, failures)
+        batch = self._session.batch()
+        for change in changes:
+            cell = self._limiters.cell(change.target) if _limits(change) else None
+            self._codec.add_block(batch.updates, change.op, change.target, change.action, cell)
+        await self._send(batch, changes, failures)
+
+    async def _limit(
+        self, changes: Sequence[BlockChange], failures: list[Failure]
+    ) -> Sequence[BlockChange]:
+        """Give cells to targets that become limited, and the cells their rates.
+
+        Returns the changes that can go on; the others have failed.
+        """
+        refused: dict[Target, tuple[FailureKind, str]] = {}
+        fresh: list[Target] = []
+        self._fresh = set()
+        for change in changes:
+            if not _limits(change) or self._limiters.cell(change.target) is not None:
+                continue
+            if self._limiters.allocate(change.target) is None:
+                refused[change.target] = (
+                    FailureKind.FULL,
+                    f"all {self._limiters.size} meter cells are in use",
+                )
+            else:
+                fresh.append(change.target)
+        if fresh:
+            cells = [cell for target in fresh if (cell := self._limiters.cell(target)) is not None]
+            for target, error in zip(fresh, await self._rates(cells), strict=True):
+                if error is not None:
+                    refused[target] = (FailureKind.REFUSED, f"its meter: {error}")
+                    self._limiters.free(target)
+                else:
+                    self._fresh.add(target)
+        if not refused:
+            return changes
+        going: list[BlockChange] = []
+        for change in changes:
+            if _limits(change) and change.target in refused:
+                failures.append(Failure(change, *refused[change.target]))
+            else:
+                going.append(change)
+        return going
+
+    async def _rates(self, cells: Sequence[int]) -> list[str | None]:
+        """Write the rates of meter cells; for each, None or the switch's refusal."""
+        results: list[str | None] = []
+        for part in _slices(cells, MAX_UPDATES):
+            batch = self._session.batch()
+            for cell in part:
+                update = batch.updates.add(type=p4r.Update.MODIFY)
+                update.entity.CopyFrom(
+                    configure.meter_entity(self._meter_id, cell, self._rate, self._burst)
+                )
+            try:
+                errors = await self._session.write(batch)
+            except Refused as error:
+                results += [plain(str(error))] * len(part)
+                continue
+            results += [
+                None if error.canonical_code == rpc_code.OK else failure_text(error)
+                for error in errors or [p4r.Error()] * len(part)
+            ]
+        return results
+
+    async def _check_rates(self) -> None:
+        """Make the rates of all cells in use what the settings say."""
+        stale = set(self._limiters.cells())
+        if not stale:
+            return
+        wanted = configure.meter_entity(self._meter_id, 0, self._rate, self._burst)
+        query = p4r.Entity(meter_entry=p4r.MeterEntry(meter_id=self._meter_id))
+        try:
+            async for entities in self._session.read(query):
+                for part in _slices(entities, _SLICE):
+                    for entity in part:
+                        if same_rates(entity.meter_entry.config, wanted.meter_entry.config):
+                            stale.discard(entity.meter_entry.index.index)
+                    await asyncio.sleep(0)
+        except Refused as error:
+            _log.info("%s; writing all rates", error)
+        for text in await self._rates(sorted(stale)):
+            if text is not None:
+                raise SwitchError(f"{self._label} refuses the rate of a limit: {text}")
+
+    async def _send(
+        self, batch: p4r.WriteRequest, changes: Sequence[Change], failures: list[Failure]
+    ) -> None:
+        if not changes:
+            return
+        try:
+            errors = await self._session.write(batch)
+        except Refused as refusal:
+            whole = p4r.Error(canonical_code=rpc_code.INVALID_ARGUMENT, message=str(refusal))
+            errors = [whole] * len(changes)
+        if errors is None:
+            for change in changes:
+                self._done(change)
+            return
+        for change, error in zip(changes, errors, strict=True):
+            if error.canonical_code == rpc_code.OK:
+                self._done(change)
+        for change, error in zip(changes, errors, strict=True):
+            if error.canonical_code != rpc_code.OK:
+                failures.append(self._failed(change, error))
+
+    def _done(self, change: Change) -> None:
+        key = _table_of(change)
+        if change.op is Op.INSERT:
+            self._counts[key] += 1
+        elif change.op is Op.DELETE:
+            self._counts[key] -= 1
+        if isinstance(change, BlockChange) and not _limits(change):
+            self._limiters.free(change.target)
+
+    def _failed(self, change: Change, error: p4r.Error) -> Failure:
+        key = _table_of(change)
+        at_capacity = self._counts[key] >= self._codec.tables[key].size
+        kind = failure_kind(error, change.op, at_capacity)
+        if isinstance(change, BlockChange) and (
+            kind is FailureKind.MISSING or change.target in self._fresh
+        ):
+            self._limiters.free(change.target)
+        return Failure(change, kind, failure_text(error))
+
+
+def _limits(change: BlockChange) -> bool:
+    """Whether a change leaves its target limited."""
+    return change.op is not Op.DELETE and change.action is Action.LIMIT
+
+
+def _table_of(change: Change) -> TableKey:
+    if isinstance(change, BlockChange):
+        return table_of(change.target)
+    return allow_table_of(change.prefix)
+
+
+def _slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
