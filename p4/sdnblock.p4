@@ -14,13 +14,12 @@
 #include "include/message.p4"
 #include "include/window.p4"
 
-const bit<9> CPU_PORT = 255;
 const bit<32> CPU_SESSION = 250;   // clone session
 const bit<16> FLOOD_GROUP = 1;     // multicast group
 const bit<32> INSTANCE_CLONE = 1;
 const bit<32> INSTANCE_REPLICA = 5;
 
-control VerifyChecksum(inout headers_t hdr, inout metadata_t meta) {
+control SdnblockVerifyChecksum(inout headers_t hdr, inout metadata_t meta) {
     apply { }
 }
 
@@ -68,9 +67,9 @@ control Sample(inout metadata_t meta, in standard_metadata_t standard_metadata) 
     }
 }
 
-control Ingress(inout headers_t hdr,
-                inout metadata_t meta,
-                inout standard_metadata_t standard_metadata) {
+control SdnblockIngress(inout headers_t hdr,
+                        inout metadata_t meta,
+                        inout standard_metadata_t standard_metadata) {
     Classify() classify;
     Side() side;
     Forward() forward;
@@ -106,9 +105,9 @@ control Ingress(inout headers_t hdr,
     }
 }
 
-control Egress(inout headers_t hdr,
-               inout metadata_t meta,
-               inout standard_metadata_t standard_metadata) {
+control SdnblockEgress(inout headers_t hdr,
+                       inout metadata_t meta,
+                       inout standard_metadata_t standard_metadata) {
     apply {
         if (standard_metadata.instance_type == INSTANCE_CLONE) {
             hdr.packet_in.setValid();
@@ -121,15 +120,15 @@ control Egress(inout headers_t hdr,
     }
 }
 
-control ComputeChecksum(inout headers_t hdr, inout metadata_t meta) {
+control SdnblockComputeChecksum(inout headers_t hdr, inout metadata_t meta) {
     apply { }
 }
 
-control Deparser(packet_out packet, in headers_t hdr) {
+control SdnblockDeparser(packet_out packet, in headers_t hdr) {
     apply {
         packet.emit(hdr);
     }
 }
 
-V1Switch(SdnblockParser(), VerifyChecksum(), Ingress(), Egress(), ComputeChecksum(),
-         Deparser()) main;
+V1Switch(SdnblockParser(), SdnblockVerifyChecksum(), SdnblockIngress(), SdnblockEgress(),
+         SdnblockComputeChecksum(), SdnblockDeparser()) main;

@@ -65,9 +65,9 @@ control Blocks(in headers_t hdr, inout metadata_t meta) {
 
     // Metered by one cell of limit_meter, which the controller allots.
     @id(ID_LIMIT) @name(".limit")
-    action limit(bit<16> meter) {
+    action limit(@name("meter") bit<16> cell) {
         meta.limited = 1;
-        meta.meter_index = meter;
+        meta.meter_index = cell;
     }
 
     @id(ID_WATCH) @name(".watch")

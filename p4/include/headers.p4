@@ -12,7 +12,7 @@ header ethernet_t {
 
 // IEEE 802.1Q tag; `type` is that of what follows.
 header vlan_t {
-    bit<16> control;
+    bit<16> tci;  // priority and VLAN id
     ether_type_t type;
 }
 

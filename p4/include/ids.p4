@@ -1,5 +1,5 @@
 // P4Runtime ids: fixed, never reused. Next available: table 0x0e, action 0x0b,
-// counter 0x04, direct counter 0x0e, meter 0x03.
+// counter 0x04, direct counter 0x0e, meter 0x03, register 0x04.
 //
 // The first byte is the object type (P4Runtime specification, "ID Allocation for P4Info
 // Objects").
@@ -48,5 +48,9 @@
 
 #define ID_LIMIT_METER 0x14000001
 #define ID_SAMPLE_METER 0x14000002
+
+#define ID_SLOT_REMOTE 0x16000001
+#define ID_SLOT_START 0x16000002
+#define ID_SLOT_REQUESTS 0x16000003
 
 #endif

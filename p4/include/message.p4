@@ -24,7 +24,6 @@ control Message(inout metadata_t meta) {
         key = { meta.first: ternary @name("first"); }
         actions = { set_kind; @defaultonly NoAction; }
         const default_action = NoAction();
-        size = SIZE_SIP_MESSAGE;
         const entries = {
             0x494e56495445200000000000 &&& 0xffffffffffffff0000000000: set_kind(KIND_INVITE);  // 'INVITE '
             0x41434b200000000000000000 &&& 0xffffffff0000000000000000: set_kind(KIND_ACK);  // 'ACK '
@@ -58,6 +57,7 @@ control Message(inout metadata_t meta) {
 
     apply {
         if (meta.is_sip == 1 && meta.has_message == 1) {
+            meta.kind = KIND_OTHER;
             sip_message.apply();
             if (meta.trusted == 1) {
                 message_out.count((bit<32>)meta.kind);

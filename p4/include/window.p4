@@ -25,8 +25,11 @@ struct slot_t {
 control RequestWindow(in headers_t hdr,
                       inout metadata_t meta,
                       in standard_metadata_t standard_metadata) {
+    @id(ID_SLOT_REMOTE) @name(".slot_remote")
     register<remote_t>(SIZE_REQUEST_WINDOW) slot_remote;
+    @id(ID_SLOT_START) @name(".slot_start")
     register<bit<32>>(SIZE_REQUEST_WINDOW) slot_start;
+    @id(ID_SLOT_REQUESTS) @name(".slot_requests")
     register<bit<16>>(SIZE_REQUEST_WINDOW) slot_requests;
 
     @id(ID_REQUEST_POLICY) @name(".request_policy")
