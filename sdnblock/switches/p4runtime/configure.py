@@ -12,7 +12,7 @@ from typing import Final
 from finsy.proto import p4r
 
 from sdnblock.switches.p4runtime.schema import Schema
-from sdnblock.switches.p4runtime.values import encode, number, shortest
+from sdnblock.switches.p4runtime.values import encode, shortest
 from sdnblock.switches.settings import SwitchSettings
 
 FLOOD_GROUP: Final = 1
@@ -154,7 +154,7 @@ def _replicas(replicas: Iterable[p4r.Replica]) -> frozenset[tuple[int, int]]:
 
 def _port(replica: p4r.Replica) -> int:
     if replica.WhichOneof("port_kind") == "port":
-        return number(replica.port, 32)
+        return int.from_bytes(replica.port[:9], "big")  # a longer one is no port of ours
     return replica.egress_port
 
 

@@ -1,0 +1,76 @@
+"""Settings that are not blocks, as entities and differences."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdnblock.switches.p4runtime import configure
+from sdnblock.switches.settings import SwitchSettings
+from tests import p4runtime_kit as kit
+
+ports = st.frozensets(st.integers(1, 511), max_size=20)
+macs = st.dictionaries(st.binary(min_size=6, max_size=6), st.integers(1, 511), max_size=20)
+sips = st.frozensets(st.tuples(st.sampled_from([6, 17]), st.integers(1, 65535)), max_size=20)
+chosen = st.builds(
+    lambda trusted, forward, sip: SwitchSettings(
+        "s", trusted_ports=trusted, forward=forward, sip_ports=sip
+    ),
+    ports,
+    macs,
+    sips,
+)
+
+
+@given(chosen, chosen)
+def test_the_difference_makes_one_the_other_and_changes_nothing_else(
+    old: SwitchSettings, new: SwitchSettings
+) -> None:
+    schema = kit.schema()
+    before = configure.wanted_entries(schema, old)
+    after = configure.wanted_entries(schema, new)
+    for table in configure.SETTING_TABLES:
+        held = dict(before[table])
+        first, last = configure.table_updates(schema, table, after[table], held)
+        for update in first:
+            key, data = configure.held_entry(update.entity.table_entry)
+            assert (update.type == update.INSERT) == (key not in held)
+            assert held.get(key) != data
+            held[key] = data
+        for update in last:
+            assert update.type == update.DELETE
+            del held[configure.held_entry(update.entity.table_entry)[0]]
+        assert held == after[table]
+
+
+def test_the_window_is_told_in_ticks() -> None:
+    settings = SwitchSettings("s", request_threshold=20, request_window_seconds=1.024)
+    entry = configure.request_policy(kit.schema(), settings)
+    assert entry.is_default_action
+    assert [param.value for param in entry.action.action.params] == [b"\x14", b"\x03\xe8"]
+
+
+def test_absurd_windows_stay_in_the_field() -> None:
+    for seconds, ticks in ((0.0, 1), (1e12, 2**32 - 1)):
+        settings = SwitchSettings("s", request_window_seconds=seconds)
+        entry = configure.request_policy(kit.schema(), settings)
+        assert int.from_bytes(entry.action.action.params[1].value, "big") == ticks
+
+
+def test_no_samples_no_session() -> None:
+    assert configure.clone_session(SwitchSettings("s", sample_rate=0)) is None
+    assert configure.sample_meter(kit.schema(), SwitchSettings("s", sample_rate=0)) is None
+    assert configure.flood_group(SwitchSettings("s")) is None
+
+
+def test_ports_of_replicas_compare_however_they_are_written() -> None:
+    wanted = configure.flood_group(SwitchSettings("s", flood_ports=frozenset({1, 300})))
+    held = configure.flood_group(SwitchSettings("s", flood_ports=frozenset({1})))
+    assert wanted is not None
+    assert held is not None
+    assert not configure.same_replication(wanted, held)
+    group = held.packet_replication_engine_entry.multicast_group_entry
+    group.replicas.add(port=b"\1\x2c", instance=1)
+    assert configure.same_replication(wanted, held)
+    group.replicas[1].port = b"\1" * 9
+    assert not configure.same_replication(wanted, held)
