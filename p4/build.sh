@@ -13,5 +13,5 @@ p4c-bm2-ss --arch v1model --std p4-16 --Werror \
 # The compiler notes where its input was: not for the repository, and not the same elsewhere.
 sed -i "s,$(pwd)/,,g" "$out/sdnblock.json"
 cat sdnblock.p4 include/* | sha256sum | cut -d' ' -f1 >"$out/sdnblock.p4.sha256"
-p4c-bm2-ss --version | sed -n 's/^Version \([0-9.]*\).*/p4c \1/p' >"$out/compiler"
+p4c-bm2-ss --version 2>&1 | sed -n 's/^Version \([0-9.]*\).*/p4c \1/p' >"$out/compiler"
 ls -l "$out"
