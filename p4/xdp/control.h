@@ -31,10 +31,6 @@ struct command {
 	__u8 key[40];
 };
 
-/*
- * An exact lookup, for tries too: their longest match is the entry meant only if it has the
- * key's own length, which user space makes sure of by asking for entries that exist.
- */
 static __always_inline struct entry *find_entry(__u16 table, void *key)
 {
 	switch (table) {
@@ -65,14 +61,19 @@ static __always_inline struct entry *find_entry(__u16 table, void *key)
 	}
 }
 
+static __always_inline int is_trie(__u16 table)
+{
+	return table == 4 || table == 5 || table == 10 || table == 11;
+}
+
 static __always_inline void execute(struct command *command)
 {
-	__u8 key[40];
+	__u8 key[40] __attribute__((aligned(8)));
 	struct entry *entry;
 
 	__builtin_memcpy(key, command->key, sizeof(key));
 	entry = find_entry(command->table, key);
-	if (!entry) {
+	if (!entry || (is_trie(command->table) && entry->length != *(__u32 *)key)) {
 		command->status = STATUS_MISSING;
 		return;
 	}
@@ -80,7 +81,7 @@ static __always_inline void execute(struct command *command)
 	if (command->operation == COMMAND_MODIFY) {
 		/* One 64-bit store: no packet sees the one without the other. */
 		*(volatile __u64 *)&entry->action =
-			(__u64)command->param << 32 | command->action;
+			(__u64)command->param << 32 | (__u32)entry->length << 16 | (__u16)command->action;
 	} else if (command->operation == COMMAND_SET_COUNTER) {
 		entry->packets = command->packets;
 		entry->bytes = command->bytes;

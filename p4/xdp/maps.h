@@ -23,9 +23,14 @@ enum action {
 	ACTION_WATCH = 8,
 };
 
-/* An entry and its direct counter. The counter is only ever added to, or set by `control`. */
+/*
+ * An entry and its direct counter. The counter is only ever added to, or set by `control`.
+ * `length` repeats the prefix length of an LPM entry (0 elsewhere): a trie lookup also finds
+ * shorter prefixes, and this tells which it found.
+ */
 struct entry {
-	__u32 action;
+	__u16 action;
+	__u16 length;
 	__u32 param;
 	__u64 packets;
 	__u64 bytes;

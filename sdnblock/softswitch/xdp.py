@@ -1,0 +1,481 @@
+"""The XDP program as a :class:`~sdnblock.softswitch.dataplane.Dataplane`.
+
+What is loaded is pinned under ``/sys/fs/bpf/sdnblock/<device id>/``: a switchd that ends
+with ``--keep``, or is killed, leaves program and tables in force, and the next one takes
+them over. Entries live in the kernel only; nothing here remembers them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import errno
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from sdnblock.softswitch import layout
+from sdnblock.softswitch.attach import Interface, attach, detach, find_interfaces
+from sdnblock.softswitch.bpf import (
+    BPF_F_LOCK,
+    BpfError,
+    Libbpf,
+    Loaded,
+    Map,
+    RingBuffer,
+    attached_program,
+    load_object,
+    load_pins,
+)
+from sdnblock.softswitch.dataplane import (
+    DeviceConfigError,
+    Entry,
+    Event,
+    MeterRates,
+    Outcome,
+    Policy,
+    Value,
+)
+
+_log = logging.getLogger(__name__)
+
+BPFFS: Final = Path("/sys/fs/bpf")
+CLONE_SESSION: Final = 250
+_PROGRAMS: Final = ("pipeline", "control")
+_MAPS: Final = (*layout.TABLES, *layout.COUNTERS, *layout.METERS, *layout.OTHER_MAPS)
+_ZERO: Final = layout.INDEX.pack(0)
+
+_OUTCOMES: Final = {
+    0: Outcome.OK,
+    errno.EEXIST: Outcome.EXISTS,
+    errno.ENOENT: Outcome.MISSING,
+    errno.E2BIG: Outcome.FULL,  # hash maps
+    errno.ENOSPC: Outcome.FULL,  # LPM tries
+}
+
+
+class Verdict(enum.Enum):
+    """What the program did with a packet (values of ``enum xdp_action``)."""
+
+    DROP = 1
+    PASS = 2
+    REDIRECT = 4
+
+
+class XdpDataplane:
+    """XDP on some interfaces of this host; ports are numbered from 1 in the order given.
+
+    Raises BpfError: no root, no libbpf, kernel too old, no such interface.
+    """
+
+    def __init__(
+        self,
+        interfaces: Sequence[str],
+        device_id: int = 1,
+        *,
+        sizes: dict[str, int] | None = None,
+    ) -> None:
+        self._lib = Libbpf()
+        self._sizes = sizes
+        self._interfaces = find_interfaces(interfaces)
+        self._modes: dict[str, str] = {}
+        self._loaded: Loaded | None = None
+        self._ring: RingBuffer | None = None
+        self._detached_ports = 0
+        self._pins: Path | None = None
+        if interfaces:
+            self._lib.mount_bpffs(BPFFS)
+            self._pins = BPFFS / "sdnblock" / str(device_id)
+            self._adopt(self._pins)
+
+    @classmethod
+    def detached(cls, ports: int = 8, sizes: dict[str, int] | None = None) -> XdpDataplane:
+        """One without interfaces, whose packets come from :meth:`test_run` only."""
+        dataplane = cls([], sizes=sizes)
+        dataplane._detached_ports = ports
+        return dataplane
+
+    # --- life ---------------------------------------------------------------------------
+
+    @property
+    def ports(self) -> dict[int, str]:
+        """Port number to interface name."""
+        if self._detached_ports:
+            return {port: f"test{port}" for port in range(1, self._detached_ports + 1)}
+        return {interface.port: interface.name for interface in self._interfaces}
+
+    @property
+    def modes(self) -> dict[str, str]:
+        """Interface name to ``native`` or ``generic``; empty before load()."""
+        return dict(self._modes)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether a program is in force."""
+        return self._loaded is not None
+
+    def load(self, device_config: bytes) -> None:
+        """Load a BPF object with empty tables and put it on all interfaces, in one step each.
+
+        Raises DeviceConfigError, with the running program left as it was, if the object is
+        not ours or the kernel refuses it; BpfError if an interface does.
+        """
+        try:
+            fresh = load_object(self._lib, device_config, _PROGRAMS, self._sizes)
+        except BpfError as error:
+            raise DeviceConfigError(str(error)) from None
+        try:
+            self._check(fresh)
+            self._set_ports(fresh)
+            staged = self._stage(fresh)
+            self._attach_all(fresh)
+        except BaseException:
+            fresh.close()
+            raise
+        if self._pins and staged:
+            self._settle(self._pins, staged)
+        self._use(fresh)
+
+    def close(self, keep: bool) -> None:
+        """Stop; with ``keep`` everything stays in force for the next one to take over."""
+        if self._ring:
+            self._ring.close()
+            self._ring = None
+        if not self._loaded:
+            return
+        if not keep:
+            for interface in self._interfaces:
+                detach(self._lib, interface, self._loaded.programs["pipeline"])
+            if self._pins:
+                _remove(self._pins)
+        self._loaded.close()
+        self._loaded = None
+        self._modes.clear()
+
+    def _adopt(self, pins: Path) -> None:
+        """Take over a running program and its tables, if they are whole and fit."""
+        for directory in sorted(pins.glob("*")) if pins.is_dir() else []:
+            try:
+                found = load_pins(self._lib, directory, (*_MAPS, "rodata"), _PROGRAMS)
+            except BpfError as error:
+                _log.warning("not taken over: %s", error)
+                continue
+            running = {
+                attached_program(self._lib, interface.index)[0] for interface in self._interfaces
+            }
+            if found.programs["pipeline"].id not in running or not self._fits(found):
+                found.close()
+                continue
+            self._set_ports(found)
+            self._attach_all(found)
+            self._settle(pins, directory)
+            self._use(found)
+            _log.info("took over the running program and its tables from %s", pins)
+            return
+        if pins.is_dir():
+            # Of no use to anybody: nothing here is attached, or it is of another version.
+            self._discard(pins)
+
+    def _discard(self, pins: Path) -> None:
+        for directory in pins.glob("*"):
+            with contextlib.suppress(BpfError):
+                old = load_pins(self._lib, directory, (), ("pipeline",))
+                for interface in self._interfaces:
+                    detach(self._lib, interface, old.programs["pipeline"])
+                old.close()
+        _log.warning("discarded what an incompatible switchd had left in %s", pins)
+        _remove(pins)
+
+    def _fits(self, found: Loaded) -> bool:
+        raw = found.maps["rodata"].lookup(_ZERO) or b""
+        return raw[: layout.LAYOUT.size] == layout.expected_layout()
+
+    def _check(self, fresh: Loaded) -> None:
+        missing = [name for name in _MAPS if name not in fresh.maps]
+        rodata = [name for name in fresh.maps if name.endswith(layout.RODATA)]
+        if missing or len(rodata) != 1:
+            raise DeviceConfigError(
+                f"this BPF object is not sdnblock's: it has no map {(missing or ['.rodata'])[0]!r}"
+            )
+        fresh.maps["rodata"] = fresh.maps.pop(rodata[0])
+        if not self._fits(fresh):
+            raise DeviceConfigError("this BPF object is of another version of sdnblock")
+
+    def _set_ports(self, fresh: Loaded) -> None:
+        ports = {interface.index: interface.port for interface in self._interfaces}
+        numbers, devices = fresh.maps["ports"], fresh.maps["devices"]
+        key = numbers.next_key(None)
+        while key is not None:  # of interfaces that are no longer ours
+            if layout.INDEX.unpack(key)[0] not in ports:
+                numbers.delete_many(key)
+                key = None
+            key = numbers.next_key(key)
+        for index, port in ports.items():
+            self._must(numbers, layout.INDEX.pack(index), layout.INDEX.pack(port))
+            self._must(devices, layout.INDEX.pack(port), layout.INDEX.pack(index))
+        for port in range(1, self._detached_ports + 1):  # test runs leave by the loopback
+            self._must(devices, layout.INDEX.pack(port), layout.INDEX.pack(1))
+
+    def _stage(self, fresh: Loaded) -> Path | None:
+        """Pin everything beside what is in force, so that a crash leaves one whole set."""
+        if not self._pins:
+            return None
+        directory = self._pins / str(fresh.programs["pipeline"].id)
+        directory.mkdir(parents=True)
+        try:
+            for name in (*_MAPS, "rodata"):
+                fresh.maps[name].pin(directory / name)
+            for program in fresh.programs.values():
+                program.pin(directory / program.name)
+        except BpfError:
+            _remove(directory)
+            raise
+        return directory
+
+    def _attach_all(self, fresh: Loaded) -> None:
+        old = self._loaded.programs["pipeline"] if self._loaded else None
+        new = fresh.programs["pipeline"]
+        done: list[Interface] = []
+        try:
+            for interface in self._interfaces:
+                _, self._modes[interface.name] = attach(self._lib, interface, new, old)
+                done.append(interface)
+        except BpfError:
+            for interface in done:
+                if old:
+                    attach(self._lib, interface, old, new)
+                else:
+                    detach(self._lib, interface, new)
+            if self._pins and not old:
+                _remove(self._pins)
+            raise
+
+    def _settle(self, pins: Path, current: Path) -> None:
+        for directory in pins.glob("*"):
+            if directory != current:
+                _remove(directory)
+
+    def _use(self, fresh: Loaded) -> None:
+        ring = RingBuffer(self._lib, fresh.maps["events"])
+        if self._ring:
+            self._ring.close()
+        if self._loaded:
+            self._loaded.close()
+        self._loaded, self._ring = fresh, ring
+
+    # --- tables -------------------------------------------------------------------------
+
+    def table_size(self, table: str) -> int:
+        """The most entries ``table`` can hold."""
+        return self._map(table).max_entries
+
+    def insert(self, table: str, keys: Sequence[bytes], values: Sequence[Value]) -> list[Outcome]:
+        """Insert entries in order: OK, EXISTS or FULL for each. Raises BpfError."""
+        packed = layout.pack_values(table, keys, values)
+        codes = self._map(table).insert_many(b"".join(keys), packed)
+        return [self._outcome(code, table) for code in codes]
+
+    def delete(self, table: str, keys: Sequence[bytes]) -> list[Outcome]:
+        """Delete entries in order: OK or MISSING. Raises BpfError."""
+        codes = self._map(table).delete_many(b"".join(keys))
+        return [self._outcome(code, table) for code in codes]
+
+    def modify(self, table: str, keys: Sequence[bytes], values: Sequence[Value]) -> list[Outcome]:
+        """Change entries in order, in the kernel, counters untouched: OK or MISSING."""
+        return self._command(
+            table,
+            keys,
+            [(layout.COMMAND_MODIFY, value.action, value.param, 0, 0) for value in values],
+        )
+
+    def set_direct_counter(self, table: str, key: bytes, packets: int, bytes_: int) -> Outcome:
+        """Set the direct counter of an entry: OK or MISSING."""
+        return self._command(table, [key], [(layout.COMMAND_SET_COUNTER, 0, 0, packets, bytes_)])[0]
+
+    def get(self, table: str, key: bytes) -> Entry | None:
+        """One entry by its exact key."""
+        raw = self._map(table).lookup(key)
+        if raw is None:
+            return None
+        length, entry = layout.unpack_entry(raw)
+        if table in layout.TRIES and length != layout.prefix_length(key):
+            return None  # a shorter prefix that covers it
+        return entry
+
+    def scan(self, table: str) -> Iterator[list[tuple[bytes, Entry]]]:
+        """All entries, in lists of bounded length."""
+        each = self._map(table)
+        if table in layout.TRIES:
+            yield from _scan_trie(each)
+            return
+        size = each.key_size
+        for count, keys, values in each.batches():
+            unpacked = layout.ENTRY.iter_unpack(values[: count * layout.ENTRY.size])
+            yield [
+                (keys[at : at + size], Entry(Value(action, param), packets, bytes_))
+                for at, (action, _, param, packets, bytes_) in zip(
+                    range(0, count * size, size), unpacked, strict=True
+                )
+            ]
+
+    def _command(
+        self, table: str, keys: Sequence[bytes], commands: Sequence[tuple[int, int, int, int, int]]
+    ) -> list[Outcome]:
+        number, result = layout.TABLES[table], []
+        control = self._in_force().programs["control"]
+        for start in range(0, len(keys), layout.MAX_COMMANDS):
+            part = range(start, min(start + layout.MAX_COMMANDS, len(keys)))
+            packed = b""
+            for at in part:
+                operation, action, param, packets, bytes_ = commands[at]
+                packed += layout.COMMAND.pack(
+                    operation, number, 0, action, param, packets, bytes_, keys[at]
+                )
+            _, answered, _ = control.test_run(packed)
+            for command in layout.COMMAND.iter_unpack(answered[: len(packed)]):
+                ok = command[2] == layout.STATUS_OK
+                result.append(Outcome.OK if ok else Outcome.MISSING)
+        return result
+
+    def _outcome(self, code: int, table: str) -> Outcome:
+        try:
+            return _OUTCOMES[code]
+        except KeyError:
+            raise self._lib.fail(f"write to {table}", code) from None
+
+    # --- counters, meters, settings -----------------------------------------------------
+
+    def counter_size(self, counter: str) -> int:
+        """The number of cells of an indirect counter."""
+        return self._map(counter).max_entries
+
+    def read_counter(self, counter: str) -> list[tuple[int, int]]:
+        """All cells of an indirect counter as (packets, bytes)."""
+        cells = self._map(counter)
+        return [
+            layout.sum_cells(cells.lookup(layout.INDEX.pack(index)) or b"")
+            for index in range(cells.max_entries)
+        ]
+
+    def set_counter(self, counter: str, index: int, packets: int, bytes_: int) -> None:
+        """Set one cell of an indirect counter."""
+        cells = self._map(counter)
+        others = bytes(layout.CELL.size * (cells.cells - 1))
+        self._must(cells, layout.INDEX.pack(index), layout.CELL.pack(packets, bytes_) + others)
+
+    def meter_size(self, meter: str) -> int:
+        """The number of cells of an indirect meter."""
+        return self._map(meter).max_entries
+
+    def get_meter(self, meter: str, index: int) -> MeterRates | None:
+        """The rates of one cell, None while it has none."""
+        raw = self._map(meter).lookup(layout.INDEX.pack(index)) or bytes(layout.METER.size)
+        return layout.unpack_meter(raw[: layout.METER.size])
+
+    def set_meter(self, meter: str, index: int, rates: MeterRates | None) -> None:
+        """Set the rates of one cell, buckets full; None makes everything green again."""
+        packed = layout.pack_meter(rates, time.monotonic_ns())
+        self._must(self._map(meter), layout.INDEX.pack(index), packed, BPF_F_LOCK)
+
+    @property
+    def policy(self) -> Policy:
+        """The request-rate policy in force."""
+        threshold, window, _, _ = self._settings()
+        return Policy(threshold, window)
+
+    @policy.setter
+    def policy(self, policy: Policy) -> None:
+        _, _, session, length = self._settings()
+        self._set_settings(policy.threshold, policy.window, session, length)
+
+    def set_clone_session(self, session: int, truncate: int | None) -> None:
+        """Whether, and how long, samples go to the controller. Raises ValueError for a
+        session that the program does not use."""
+        if session != CLONE_SESSION:
+            raise ValueError(f"the program samples to session {CLONE_SESSION} only")
+        threshold, window, _, _ = self._settings()
+        self._set_settings(threshold, window, int(truncate is not None), truncate or 0)
+
+    def clone_sessions(self) -> dict[int, int]:
+        """Sessions that exist, with their truncation."""
+        _, _, session, length = self._settings()
+        return {CLONE_SESSION: length} if session else {}
+
+    def _settings(self) -> tuple[int, int, int, int]:
+        raw = self._map("settings").lookup(_ZERO) or bytes(layout.SETTINGS.size)
+        first, second, third, fourth = layout.SETTINGS.unpack(raw[: layout.SETTINGS.size])
+        return first, second, third, fourth
+
+    def _set_settings(self, *values: int) -> None:
+        self._must(self._map("settings"), _ZERO, layout.SETTINGS.pack(*values))
+
+    # --- events -------------------------------------------------------------------------
+
+    @property
+    def event_fd(self) -> int | None:
+        """Readable when events wait; None before load()."""
+        return self._ring.fd if self._ring else None
+
+    def events(self) -> list[Event]:
+        """All waiting events, oldest first: at most a megabyte of them."""
+        if not self._ring:
+            return []
+        events = (layout.unpack_event(record) for record in self._ring.read())
+        return [event for event in events if event is not None]
+
+    def events_lost(self) -> int:
+        """Events that did not fit into the buffer since load()."""
+        raw = self._map("events_lost").lookup(_ZERO) or b""
+        return sum(int.from_bytes(raw[at : at + 8], "little") for at in range(0, len(raw), 8))
+
+    # --- tests --------------------------------------------------------------------------
+
+    def test_run(self, port: int, frame: bytes) -> tuple[Verdict, bytes]:
+        """Run the program on one frame as if it came in at ``port``; nothing is sent."""
+        self.set_test_port(port)
+        value, out, _ = self._in_force().programs["pipeline"].test_run(frame)
+        return Verdict(value), out
+
+    def set_test_port(self, port: int) -> None:
+        """Test runs come in by the loopback (interface 1): let that be ``port``."""
+        self._must(self._map("ports"), layout.INDEX.pack(1), layout.INDEX.pack(port))
+
+    def measure(self, frame: bytes, repeat: int) -> int:
+        """Nanoseconds a packet, over ``repeat`` runs of the program on ``frame``."""
+        return self._in_force().programs["pipeline"].test_run(frame, repeat)[2]
+
+    # --- helpers ------------------------------------------------------------------------
+
+    def _in_force(self) -> Loaded:
+        if not self._loaded:
+            raise BpfError("no pipeline is loaded yet")
+        return self._loaded
+
+    def _map(self, name: str) -> Map:
+        return self._in_force().maps[name]
+
+    def _must(self, each: Map, key: bytes, value: bytes, flags: int = 0) -> None:
+        if code := each.update(key, value, flags):
+            raise self._lib.fail(f"write to {each.name}", code)
+
+
+def _scan_trie(trie: Map) -> Iterator[list[tuple[bytes, Entry]]]:
+    found = []
+    key = trie.next_key(None)
+    while key is not None:
+        if raw := trie.lookup(key):
+            found.append((key, layout.unpack_entry(raw)[1]))
+        if len(found) == 1024:
+            yield found
+            found = []
+        key = trie.next_key(key)
+    if found:
+        yield found
+
+
+def _remove(directory: Path) -> None:
+    """Remove pins: files and empty directories are all there is in a BPF file system."""
+    shutil.rmtree(directory, ignore_errors=False)
