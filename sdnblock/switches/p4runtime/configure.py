@@ -122,15 +122,18 @@ def flood_group(settings: SwitchSettings) -> p4r.Entity | None:
     return entity
 
 
-def clone_session(settings: SwitchSettings) -> p4r.Entity | None:
-    """The clone session of samples, None if nothing is to be sampled."""
+def clone_session(settings: SwitchSettings, truncate: bool = True) -> p4r.Entity | None:
+    """The clone session of samples, None if nothing is to be sampled.
+
+    ``truncate``: the switch cuts frames to ``sample_bytes``; BMv2 cannot.
+    """
     if settings.sample_rate <= 0:
         return None
     entity = p4r.Entity()
     session = entity.packet_replication_engine_entry.clone_session_entry
     session.session_id = SAMPLE_SESSION
     session.replicas.add(egress_port=CPU_PORT, instance=1)
-    session.packet_length_bytes = settings.sample_bytes
+    session.packet_length_bytes = settings.sample_bytes if truncate else 0
     return entity
 
 

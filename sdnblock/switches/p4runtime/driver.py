@@ -155,7 +155,12 @@ class P4RuntimeDriver:
         if await ensure_pipeline(session, pipeline, self._settings.pipeline_timeout):
             _log.info("%s: pipeline replaced, tables are empty", self._label)
         session.cookie = pipeline.cookie
-        await Settler(session, pipeline, self._settings, self._label).settle()
+        try:
+            await Settler(session, pipeline, self._settings, self._label).settle()
+        except Refused as error:
+            # A BMv2 that was given unparseable JSON forwards on, but reads and writes fail.
+            # Replacing its pipeline would end it, and with it every drop in force.
+            raise SwitchError(f"{error}: its tables do not answer, restart the switch") from None
         self._ready = _Ready(
             session, pipeline, Entries(session, pipeline, self._settings, self._label)
         )
@@ -208,7 +213,11 @@ class P4RuntimeDriver:
             return None
         if message.HasField("packet"):
             try:
-                self._queue.put(decode_packet(self.name, pipeline.schema, message.packet))
+                self._queue.put(
+                    decode_packet(
+                        self.name, pipeline.schema, message.packet, self._settings.sample_bytes
+                    )
+                )
             except BadNotice as error:
                 self._bad(error)
         elif message.HasField("digest") and message.digest.digest_id == pipeline.schema.digest:

@@ -26,8 +26,10 @@ class BadNotice(SwitchError):
     """A digest or packet of another shape than the P4Info's."""
 
 
-def decode_packet(switch: str, schema: Schema, packet: p4r.PacketIn) -> FirstPacket:
-    """A sampled packet. Raises BadNotice."""
+def decode_packet(
+    switch: str, schema: Schema, packet: p4r.PacketIn, longest: int = 0
+) -> FirstPacket:
+    """A sampled packet, cut to ``longest`` bytes (0: not cut). Raises BadNotice."""
     values = {m.metadata_id: m.value for m in packet.metadata}
     port, reason = schema.packet_in["ingress_port"], schema.packet_in["reason"]
     try:
@@ -35,7 +37,7 @@ def decode_packet(switch: str, schema: Schema, packet: p4r.PacketIn) -> FirstPac
             switch=switch,
             port=number(values.get(port.id, b""), port.bits),
             reason=number(values.get(reason.id, b""), reason.bits),
-            frame=packet.payload,
+            frame=packet.payload[: longest or None],
         )
     except BadValue as error:
         raise BadNotice(f"packet-in: {error}") from None

@@ -125,8 +125,9 @@ async def ensure_pipeline(session: Session, pipeline: Pipeline, seconds: float) 
 
 
 async def _unstick(session: Session, pipeline: Pipeline, seconds: float, refusal: Refused) -> None:
-    """BMv2 that once was given a config it could not load, or one that was saved and not
-    committed, refuses all others until a bare COMMIT."""
+    """Free a BMv2 in which somebody left a pipeline that was saved and not committed: it
+    refuses all others until a bare COMMIT. (One that was given JSON which it cannot parse
+    needs a restart; BMv2 1.15.5 ends itself at one of these calls.)"""
     _log.warning("%s; trying a bare COMMIT first", refusal)
     try:
         await session.set_config(_SetConfig.COMMIT, None, seconds)

@@ -44,7 +44,9 @@ class Settler:
         if meter is not None:
             await self._meter(meter)
         await self._replication(
-            configure.clone_session(settings), _sample_session(), "the clone session of samples"
+            configure.clone_session(settings, truncate=self._target != "bmv2"),
+            _sample_session(),
+            "the clone session of samples",
         )
         await self._flood()
 
