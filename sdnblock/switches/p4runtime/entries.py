@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from finsy.proto import p4r, rpc_code
 
@@ -39,9 +38,6 @@ from sdnblock.switches.p4runtime.settle import same_rates
 from sdnblock.switches.settings import SwitchSettings
 
 T = TypeVar("T")
-
-_SLICE: Final = 1000
-"""Entries decoded before other tasks get their turn: some 5 ms."""
 
 _log = logging.getLogger(__name__)
 
@@ -126,18 +122,16 @@ class Entries:
         return total
 
     async def _table(self, key: TableKey, *, counters: bool) -> AsyncIterator[list[p4r.TableEntry]]:
-        """The entries of a table, in slices that keep the event loop responsive."""
+        """The entries of a table, part by part."""
         table = self._codec.tables[key]
         query = p4r.Entity(table_entry=p4r.TableEntry(table_id=table.id))
         if counters:
             query.table_entry.counter_data.SetInParent()
         seen = 0
         async for entities in self._session.read(query):
-            for part in _slices(entities, _SLICE):
-                yield [
-                    entity.table_entry for entity in part if entity.table_entry.table_id == table.id
-                ]
-                await asyncio.sleep(0)
+            yield [
+                entity.table_entry for entity in entities if entity.table_entry.table_id == table.id
+            ]
             seen += len(entities)
             if seen > 2 * table.size + MAX_UPDATES:
                 reason = f"{table.name} claims more entries than twice its size"
@@ -269,11 +263,9 @@ class Entries:
         query = p4r.Entity(meter_entry=p4r.MeterEntry(meter_id=self._meter_id))
         try:
             async for entities in self._session.read(query):
-                for part in _slices(entities, _SLICE):
-                    for entity in part:
-                        if same_rates(entity.meter_entry.config, wanted.meter_entry.config):
-                            stale.discard(entity.meter_entry.index.index)
-                    await asyncio.sleep(0)
+                for entity in entities:
+                    if same_rates(entity.meter_entry.config, wanted.meter_entry.config):
+                        stale.discard(entity.meter_entry.index.index)
         except Refused as error:
             _log.info("%s; writing all rates", error)
         for text in await self._rates(sorted(stale)):
