@@ -1,0 +1,144 @@
+"""The Lua that runs inside Redis: what must be read and written in one step.
+
+Every key a script touches is in KEYS, so Redis Cluster can place it (all our
+keys share one hash tag there). Each script checks types before its first
+write: a key of a wrong type then changes nothing at all.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_CHECK: Final = """
+local function is(key, wanted)
+  local kind = redis.call('TYPE', key).ok
+  return kind == wanted or kind == 'none'
+end
+local function demand(key, wanted)
+  if not is(key, wanted) then
+    return redis.error_reply('WRONGTYPE ' .. key .. ' is no ' .. wanted)
+  end
+end
+"""
+
+ADD: Final = (
+    _CHECK
+    + """
+-- KEYS: zset, facts, changes, then the zsets that these members must leave
+-- ARGV: stream length, suffix of the zset, '1' to hint every member, then member, score, facts ...
+local wrong = demand(KEYS[1], 'zset') or demand(KEYS[2], 'hash') or demand(KEYS[3], 'stream')
+for k = 4, #KEYS do wrong = wrong or demand(KEYS[k], 'zset') end
+if wrong then return wrong end
+for i = 4, #ARGV, 3 do
+  local member = ARGV[i]
+  redis.call('ZADD', KEYS[1], ARGV[i + 1], member)
+  for k = 4, #KEYS do redis.call('ZREM', KEYS[k], member) end
+  if ARGV[i + 2] ~= '' then
+    redis.call('HSET', KEYS[2], member, ARGV[i + 2])
+  else
+    redis.call('HDEL', KEYS[2], member)
+  end
+  if ARGV[3] == '1' then
+    redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[1], '*', 'key', ARGV[2], 'target', member)
+  end
+end
+return redis.status_reply('OK')
+"""
+)
+
+REMOVE: Final = (
+    _CHECK
+    + """
+-- KEYS: changes, then groups of n zsets and their facts
+-- ARGV: stream length, n, number of members, the members, then each zset's suffix, in order
+-- Returns, flat: index of the zset (from 0, facts not counted), member, score, facts ('' if none)
+local removed = {}
+local n, members = tonumber(ARGV[2]), tonumber(ARGV[3])
+local hints = is(KEYS[1], 'stream')
+local zset = 0
+for first = 2, #KEYS, n + 1 do
+  local facts = is(KEYS[first + n], 'hash')
+  for key = first, first + n - 1 do
+    if is(KEYS[key], 'zset') then
+      for m = 4, members + 3 do
+        local score = redis.call('ZSCORE', KEYS[key], ARGV[m])
+        if score then
+          redis.call('ZREM', KEYS[key], ARGV[m])
+          removed[#removed + 1] = zset
+          removed[#removed + 1] = ARGV[m]
+          removed[#removed + 1] = score
+          removed[#removed + 1] = facts and redis.call('HGET', KEYS[first + n], ARGV[m]) or ''
+          if hints then
+            redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*',
+              'key', ARGV[members + 4 + zset], 'target', ARGV[m])
+          end
+        end
+      end
+    end
+    zset = zset + 1
+  end
+  if facts then
+    for m = 4, members + 3 do redis.call('HDEL', KEYS[first + n], ARGV[m]) end
+  end
+end
+return removed
+"""
+)
+
+PURGE: Final = (
+    _CHECK
+    + """
+-- KEYS: zset, facts, then the other zsets that share those facts
+-- ARGV: now, how many at most. Returns how many were taken out.
+-- One step: an extension comes either before (then it is not expired) or after (then it is new).
+if not is(KEYS[1], 'zset') then return 0 end
+local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
+local facts = is(KEYS[2], 'hash')
+for _, member in ipairs(expired) do
+  redis.call('ZREM', KEYS[1], member)
+  local held = false
+  for k = 3, #KEYS do
+    if is(KEYS[k], 'zset') and redis.call('ZSCORE', KEYS[k], member) then held = true end
+  end
+  if facts and not held then redis.call('HDEL', KEYS[2], member) end
+end
+return #expired
+"""
+)
+
+SCORES: Final = """
+-- KEYS: zset. ARGV: members. Returns the scores, false for what is not there.
+local scores = {}
+for i, member in ipairs(ARGV) do
+  local score = redis.pcall('ZSCORE', KEYS[1], member)
+  if type(score) == 'table' then return score end
+  scores[i] = score
+end
+return scores
+"""
+
+COUNT: Final = """
+-- KEYS: counters. ARGV: a token of this batch, then target, packets, bytes ...
+-- The token makes a repeated batch (its answer was lost) count once.
+if redis.call('HGET', KEYS[1], '') == ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], '', ARGV[1])
+for i = 2, #ARGV, 3 do
+  local packets, bytes = 0, 0
+  local held = redis.call('HGET', KEYS[1], ARGV[i])
+  if held then
+    local p, b = string.match(held, '^(%d+) (%d+)$')
+    packets, bytes = tonumber(p or 0), tonumber(b or 0)
+  end
+  redis.call('HSET', KEYS[1], ARGV[i], string.format('%.0f %.0f',
+    packets + tonumber(ARGV[i + 1]), bytes + tonumber(ARGV[i + 2])))
+end
+return 1
+"""
+
+META: Final = """
+-- KEYS: meta. ARGV: version, instance, created. Writes them if there is none; returns what holds.
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('HSET', KEYS[1], 'version', ARGV[1], 'instance', ARGV[2], 'created', ARGV[3])
+end
+return redis.call('HMGET', KEYS[1], 'version', 'instance', 'created')
+"""
