@@ -10,18 +10,19 @@ from finsy.proto import p4i
 from google.protobuf import text_format
 from hypothesis import strategies as st
 
+from sdnblock import artifacts
 from sdnblock.block import TCP, UDP, Flow, Prefix, Source
-from sdnblock.switches.p4runtime import pipeline
+from sdnblock.errors import SdnblockError
 from sdnblock.switches.p4runtime.codec import Codec
 from sdnblock.switches.p4runtime.schema import Schema, read_schema
 
 
 def artifact(name: str) -> Path:
     """A compiled file; the test is skipped where it has not been built."""
-    path = pipeline.find(name)
-    if not path.exists():
-        pytest.skip(f"{name} has not been compiled (make p4)")
-    return path
+    try:
+        return artifacts.artifact(name)
+    except SdnblockError as error:
+        pytest.skip(str(error))
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import Final
 import grpc
 from finsy.proto import p4r
 
-from sdnblock.errors import SwitchError
+from sdnblock.errors import SdnblockError, SwitchError
 from sdnblock.evidence.events import SwitchEvidence
 from sdnblock.switches.driver import (
     Capacity,
@@ -117,8 +117,12 @@ class P4RuntimeDriver:
         """One attempt to become primary with our pipeline and settings; see ``Driver``."""
         await self._end("reconnecting")
         self._queue.open()
+        try:
+            channel = open_channel(self._settings)
+        except SwitchError as error:
+            raise SwitchError(f"{self._label}: {error}") from None
         session = Session(
-            open_channel(self._settings),
+            channel,
             self._settings.device_id,
             self._label,
             self._settings.rpc_timeout,
@@ -148,7 +152,7 @@ class P4RuntimeDriver:
         target = choose_target(self._settings, capabilities)
         try:
             pipeline = await asyncio.to_thread(load_pipeline, self._settings, target)
-        except SwitchError as error:
+        except SdnblockError as error:
             raise SwitchError(f"{self._label}: {error}") from None
         self._pipeline = pipeline
         await session.become_primary()

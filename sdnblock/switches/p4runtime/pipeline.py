@@ -18,6 +18,7 @@ from finsy.proto import p4i, p4r
 from google.protobuf import text_format
 from google.protobuf.wrappers_pb2 import StringValue
 
+from sdnblock.artifacts import BMV2_JSON, P4INFO, XDP_OBJECT, artifact
 from sdnblock.errors import SwitchError
 from sdnblock.switches.p4runtime.codec import Codec
 from sdnblock.switches.p4runtime.schema import Schema, read_schema
@@ -71,12 +72,10 @@ def choose_target(settings: SwitchSettings, capabilities: p4r.CapabilitiesRespon
 def load_pipeline(settings: SwitchSettings, target: str) -> Pipeline:
     """Read P4Info and device config from their files. Blocks for some milliseconds.
 
-    Raises SwitchError naming the file that is missing or wrong.
+    Raises SdnblockError naming the file that is missing or wrong.
     """
-    p4info_path = settings.p4info or find("sdnblock.p4info.txtpb")
-    config_path = settings.device_config or find(
-        "sdnblock.bpf.o" if target == "xdp" else "sdnblock.json"
-    )
+    p4info_path = settings.p4info or artifact(P4INFO)
+    config_path = settings.device_config or artifact(XDP_OBJECT if target == "xdp" else BMV2_JSON)
     try:
         p4info = text_format.Parse(_read(p4info_path), p4i.P4Info())
     except (text_format.ParseError, UnicodeDecodeError) as error:
@@ -135,10 +134,3 @@ async def _unstick(session: Session, pipeline: Pipeline, seconds: float, refusal
         if error.code is grpc.StatusCode.UNIMPLEMENTED:
             raise refusal from None
     await session.set_config(_SetConfig.VERIFY_AND_COMMIT, pipeline.config, seconds)
-
-
-def find(name: str) -> Path:
-    """A compiled artifact: in the installed package, or in the source tree."""
-    package = Path(__file__).resolve().parents[2]
-    installed = package / "_compiled" / name
-    return installed if installed.exists() else package.parent / "p4" / "compiled" / name
