@@ -92,7 +92,7 @@ def test_a_refused_connection_is_told_without_the_wrapping() -> None:
             "ipv4:127.0.0.1:9: connect: Connection refused (111)",
         )
     )
-    assert text == "ipv4:127.0.0.1:9: connect: Connection refused (111) (UNAVAILABLE)"
+    assert text == "connection refused: is the switch running there?"
     assert errors.describe(failed(code=grpc.StatusCode.DEADLINE_EXCEEDED, details="Deadline")) == (
         "no answer in time"
     )

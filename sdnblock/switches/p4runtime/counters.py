@@ -71,7 +71,7 @@ async def _sip_ports(session: Session, schema: Schema) -> dict[str, int]:
     query = p4r.Entity(table_entry=p4r.TableEntry(table_id=schema.tables["sip_port"].id))
     query.table_entry.counter_data.SetInParent()
     counts: dict[tuple[int, int], int] = {}
-    async for entities in session.read(query):
+    async for entities in session.read(query, schema.tables["sip_port"].size):
         for entity in entities:
             entry = entity.table_entry
             if len(entry.match) != 2:
@@ -93,7 +93,7 @@ async def _array(
 ) -> dict[str, int]:
     counts = dict.fromkeys(names, 0)
     query = p4r.Entity(counter_entry=p4r.CounterEntry(counter_id=schema.counters[counter].id))
-    async for entities in session.read(query):
+    async for entities in session.read(query, schema.counters[counter].size):
         for entity in entities:
             cell = entity.counter_entry
             if 0 <= cell.index.index < len(names):

@@ -29,6 +29,7 @@ from sdnblock.switches.p4runtime.counters import read_packet_counters
 from sdnblock.switches.p4runtime.entries import Entries
 from sdnblock.switches.p4runtime.errors import plain
 from sdnblock.switches.p4runtime.notices import (
+    QUEUE_SIZE,
     BadNotice,
     EvidenceQueue,
     decode_digest,
@@ -225,7 +226,8 @@ class P4RuntimeDriver:
             except BadNotice as error:
                 self._bad(error)
         elif message.HasField("digest") and message.digest.digest_id == pipeline.schema.digest:
-            for data in message.digest.data:
+            self._queue.dropped += max(0, len(message.digest.data) - QUEUE_SIZE)
+            for data in message.digest.data[:QUEUE_SIZE]:
                 try:
                     self._queue.put(
                         decode_digest(self.name, self._settings.request_window_seconds, data)

@@ -127,16 +127,10 @@ class Entries:
         query = p4r.Entity(table_entry=p4r.TableEntry(table_id=table.id))
         if counters:
             query.table_entry.counter_data.SetInParent()
-        seen = 0
-        async for entities in self._session.read(query):
+        async for entities in self._session.read(query, table.size):
             yield [
                 entity.table_entry for entity in entities if entity.table_entry.table_id == table.id
             ]
-            seen += len(entities)
-            if seen > 2 * table.size + MAX_UPDATES:
-                reason = f"{table.name} claims more entries than twice its size"
-                self._session.lose(reason)
-                raise SwitchError(f"{self._label}: {reason}")
 
     async def read_counters(self) -> AsyncIterator[list[Count]]:
         """Counters of every block entry. Raises SwitchLost."""
@@ -262,7 +256,7 @@ class Entries:
         wanted = configure.meter_entity(self._meter_id, 0, self._rate, self._burst)
         query = p4r.Entity(meter_entry=p4r.MeterEntry(meter_id=self._meter_id))
         try:
-            async for entities in self._session.read(query):
+            async for entities in self._session.read(query, self._limiters.size):
                 for entity in entities:
                     if same_rates(entity.meter_entry.config, wanted.meter_entry.config):
                         stale.discard(entity.meter_entry.index.index)

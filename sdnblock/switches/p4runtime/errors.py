@@ -44,6 +44,19 @@ _UNSAID: Final = {
 }
 
 
+_COMMON: Final = (
+    ("Connection refused", "connection refused: is the switch running there?"),
+    ("No such file or directory", "no such socket: is the switch running there?"),
+    ("Domain name not found", "host name not found"),
+    ("Misformatted domain name", "not an address"),
+    ("Failed parsing HTTP/2", "what answers there does not speak gRPC, or only under TLS"),
+    ("Socket closed", "connection closed"),
+    ("Broken pipe", "connection closed"),
+    ("Connection reset", "connection reset"),
+)
+"""What gRPC wraps in its own words, in ours."""
+
+
 def plain(text: str) -> str:
     """A switch's words, cut and made safe for one line on a terminal."""
     cut = text[:_MAX_TEXT] + ("..." if len(text) > _MAX_TEXT else "")
@@ -53,10 +66,13 @@ def plain(text: str) -> str:
 def describe(error: grpc.aio.AioRpcError) -> str:
     """An RPC's failure in a few words."""
     code = error.code()
-    # gRPC wraps what the system said, with the address that we name anyway.
-    words = plain((error.details() or "").rpartition("last error: ")[2].removeprefix("UNKNOWN: "))
+    words = plain((error.details() or "").rpartition("last error: ")[2])
     if code is grpc.StatusCode.DEADLINE_EXCEEDED or not words:
         return _UNSAID.get(code, str(code.name))
+    if code is grpc.StatusCode.UNAVAILABLE:
+        for theirs, ours in _COMMON:
+            if theirs in words:
+                return ours
     return f"{words} ({code.name})"
 
 

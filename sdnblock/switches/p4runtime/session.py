@@ -133,7 +133,7 @@ class Session:
         """What the server says of itself. Raises Refused, SwitchLost."""
         request = p4r.CapabilitiesRequest(device_id=self._device_id)
         return await self._rpc(
-            self._stub.Capabilities(request, timeout=self._timeout), "Capabilities"
+            self._stub.Capabilities(request, timeout=self._timeout), "cannot connect"
         )
 
     async def get_config(self, response_type: Any) -> p4r.ForwardingPipelineConfig:
@@ -181,13 +181,15 @@ class Session:
             raise self._losing(f"write: {describe(error)}") from None
         return None
 
-    async def read(self, *entities: p4r.Entity) -> AsyncIterator[Sequence[p4r.Entity]]:
+    async def read(self, query: p4r.Entity, most: int) -> AsyncIterator[Sequence[p4r.Entity]]:
         """Read, in parts of at most a thousand entities; others get their turn in between.
 
-        Each answer must come within the timeout. Raises Refused if the switch
-        cannot do it, SwitchLost.
+        Each answer must come within the timeout; a switch that sends twice as many
+        as the object has (``most``) is none of ours. Raises Refused if the
+        switch cannot do it, SwitchLost.
         """
-        request = p4r.ReadRequest(device_id=self._device_id, entities=entities)
+        request = p4r.ReadRequest(device_id=self._device_id, entities=[query])
+        seen = 0
         call = self._read(request)
         try:
             while True:
@@ -195,6 +197,9 @@ class Session:
                 if not isinstance(answer, bytes):  # the end
                     return
                 for part in responses(answer, READ_PART):
+                    seen += len(part.entities)
+                    if seen > 2 * most + READ_PART:
+                        raise self._losing(f"read: over {seen} answers where {most} can be")
                     yield part.entities
                     await asyncio.sleep(0)
         except DecodeError:

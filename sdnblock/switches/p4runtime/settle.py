@@ -53,14 +53,11 @@ class Settler:
     async def _table(self, table: str, wanted: dict[configure.Key, configure.Data]) -> None:
         key = p4r.Entity(table_entry=p4r.TableEntry(table_id=self._schema.tables[table].id))
         held: dict[configure.Key, configure.Data] = {}
-        limit = 2 * self._schema.tables[table].size + MAX_UPDATES
-        async for entities in self._session.read(key):
+        async for entities in self._session.read(key, self._schema.tables[table].size):
             for entity in entities:
                 entry_key, data = configure.held_entry(entity.table_entry)
                 if len(entry_key) == len(self._schema.tables[table].fields):
                     held[entry_key] = data
-            if len(held) > limit:
-                raise SwitchError(f"{self._label}: {table} has more entries than it can hold")
         for updates in configure.table_updates(self._schema, table, wanted, held):
             await self._write(updates, f"an entry of {table}")
 
@@ -111,7 +108,7 @@ class Settler:
     async def _read_one(self, key: p4r.Entity) -> p4r.Entity | None:
         """One entity; None if it is not there or the switch cannot read it."""
         try:
-            async for entities in self._session.read(key):
+            async for entities in self._session.read(key, 1):
                 for entity in entities:
                     if entity.WhichOneof("entity") == key.WhichOneof("entity"):
                         return entity
