@@ -12,7 +12,7 @@ import pytest
 from finsy.proto import p4r, rpc_code
 from google.protobuf.wrappers_pb2 import StringValue
 
-from sdnblock.block import Action, Prefix, Source
+from sdnblock.block import Action, Flow, Prefix, Source
 from sdnblock.errors import SwitchError
 from sdnblock.evidence.events import FirstPacket, RateCrossed
 from sdnblock.switches.driver import (
@@ -561,6 +561,45 @@ async def test_allows_go_before_blocks_and_leave_after_them(
     tables = kit.schema().tables
     order = [write.updates[0].entity.table_entry.table_id or "meter" for write in switch.writes]
     assert order == [tables["allow_v4"].id, "meter", tables["source_v4"].id, tables["allow_v4"].id]
+
+
+async def test_no_block_before_the_allow_that_exempts_from_it(
+    switch: FakeSwitch, make: MakeDriver
+) -> None:
+    driver = make()
+    await driver.connect()
+    await driver.read_installed()
+
+    async def hook(request: Any, context: Any) -> bool:
+        said = [
+            p4r.Error(canonical_code=rpc_code.RESOURCE_EXHAUSTED)
+            if update.entity.table_entry.table_id == kit.schema().tables["allow_v4"].id
+            else switch.apply(update)
+            for update in request.updates
+        ]
+        if any(error.canonical_code for error in said):
+            await context.abort(grpc.StatusCode.UNKNOWN, "", error_details(said))
+        return True
+
+    switch.hooks["Write"] = hook
+    around, inside = Prefix(b"\1\2\0\0", 16), Flow(17, b"\1\2\3\4", 1, b"\5\5\5\5", 2)
+    changes: list[Change] = [
+        BlockChange(Op.INSERT, around, Action.DROP),
+        BlockChange(Op.INSERT, inside, Action.LIMIT),
+        BlockChange(Op.INSERT, Source(b"\1\2\3\5"), Action.DROP),
+        BlockChange(Op.INSERT, Source(b"\1\2\3\4"), Action.WATCH),
+        AllowChange(Op.INSERT, Source(b"\1\2\3\4")),
+    ]
+    failures = await driver.write(changes)
+    assert {(failure.change, failure.kind) for failure in failures} == {
+        (changes[4], FailureKind.FULL),
+        (changes[0], FailureKind.REFUSED),
+        (changes[1], FailureKind.REFUSED),
+    }
+    assert (await driver.read_installed()).blocks == {
+        Source(b"\1\2\3\5"): Action.DROP,
+        Source(b"\1\2\3\4"): Action.WATCH,
+    }
 
 
 async def test_meter_cells_follow_their_targets(switch: FakeSwitch, make: MakeDriver) -> None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from finsy.proto import p4r, rpc_code
 
-from sdnblock.block import Action, Target
+from sdnblock.block import Action, Target, overlaps, source_of
 from sdnblock.errors import SwitchError
 from sdnblock.switches.driver import (
     AllowChange,
@@ -168,7 +168,7 @@ class Entries:
         self._known = False  # should this be cut short, what the switch holds is in doubt
         for allows in _slices(opening, MAX_UPDATES):
             await self._allows(allows, failures)
-        for part in _slices(blocks, MAX_UPDATES):
+        for part in _slices(_unguarded(blocks, failures), MAX_UPDATES):
             await self._blocks(part, failures)
         for allows in _slices(closing, MAX_UPDATES):
             await self._allows(allows, failures)
@@ -305,6 +305,31 @@ class Entries:
         ):
             self._limiters.free(change.target)
         return Failure(change, kind, failure_text(error))
+
+
+def _unguarded(blocks: Sequence[BlockChange], failures: list[Failure]) -> Sequence[BlockChange]:
+    """The block changes that no allow entry was meant to guard which could not be written.
+
+    The others become failures: a block must not come into force before the
+    allow entry that exempts an address from it.
+    """
+    missing = [
+        source_of(failure.change.prefix)
+        for failure in failures
+        if isinstance(failure.change, AllowChange) and failure.kind is not FailureKind.EXISTS
+    ]
+    if not missing:
+        return blocks
+    safe: list[BlockChange] = []
+    for change in blocks:
+        harmless = change.op is Op.DELETE or change.action is Action.WATCH
+        source = source_of(change.target)
+        if harmless or not any(overlaps(prefix, source) for prefix in missing):
+            safe.append(change)
+        else:
+            text = "an allowlist entry that exempts from it could not be written"
+            failures.append(Failure(change, FailureKind.REFUSED, text))
+    return safe
 
 
 def _limits(change: BlockChange) -> bool:
