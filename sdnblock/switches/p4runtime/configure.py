@@ -186,6 +186,18 @@ def meter_entity(meter_id: int, index: int, rate: int, burst: int) -> p4r.Entity
     return entity
 
 
+def same_rates(one: p4r.MeterConfig, other: p4r.MeterConfig) -> bool:
+    """Whether two meter configurations are the same, but for a server's rounding.
+
+    BMv2 keeps rates as packets a microsecond in floating point.
+    """
+    return (
+        abs(one.cir - other.cir) <= 1
+        and abs(one.pir - other.pir) <= 1
+        and (one.cburst, one.pburst) == (other.cburst, other.pburst)
+    )
+
+
 def sample_meter(schema: Schema, settings: SwitchSettings) -> p4r.Entity | None:
     """The budget of samples; None if nothing is sampled."""
     if settings.sample_rate <= 0:

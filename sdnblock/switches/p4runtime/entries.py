@@ -9,7 +9,6 @@ from typing import TypeVar
 from finsy.proto import p4r, rpc_code
 
 from sdnblock.block import Action, Target, overlaps, source_of
-from sdnblock.errors import SwitchError
 from sdnblock.switches.driver import (
     AllowChange,
     BlockChange,
@@ -20,7 +19,6 @@ from sdnblock.switches.driver import (
     Installed,
     Op,
 )
-from sdnblock.switches.p4runtime import configure
 from sdnblock.switches.p4runtime.channel import MAX_UPDATES
 from sdnblock.switches.p4runtime.codec import (
     ALLOW_TABLES,
@@ -30,11 +28,11 @@ from sdnblock.switches.p4runtime.codec import (
     allow_table_of,
     table_of,
 )
-from sdnblock.switches.p4runtime.errors import failure_kind, failure_text, plain
+from sdnblock.switches.p4runtime.errors import failure_kind, failure_text
 from sdnblock.switches.p4runtime.limiters import Limiters
+from sdnblock.switches.p4runtime.meters import LimitMeters
 from sdnblock.switches.p4runtime.pipeline import Pipeline
 from sdnblock.switches.p4runtime.session import Refused, Session
-from sdnblock.switches.p4runtime.settle import same_rates
 from sdnblock.switches.settings import SwitchSettings
 
 T = TypeVar("T")
@@ -51,9 +49,7 @@ class Entries:
         """Nothing is known yet of what the switch holds: the first use reads it."""
         self._session = session
         self._codec = pipeline.codec
-        self._meter_id = pipeline.schema.meters["limit_meter"].id
-        self._rate = max(1, settings.limit_rate)
-        self._burst = max(1, settings.limit_burst)
+        self._meters = LimitMeters(session, pipeline, settings, label)
         self._label = label
         self._limiters = Limiters(pipeline.codec.capacity.limiters)
         self._fresh: set[Target] = set()  # given a cell for the batch under way
@@ -86,7 +82,7 @@ class Entries:
         for key in BLOCK_TABLES:
             self._counts[key] = await self._scan(key, keep_block)
         unusable = self._limiters.recover(limited)
-        await self._check_rates()
+        await self._meters.reconcile(set(self._limiters.cells()))
         self._known = True
         if unusable:
             _log.warning(
@@ -211,7 +207,7 @@ class Entries:
                 fresh.append(change.target)
         if fresh:
             cells = [cell for target in fresh if (cell := self._limiters.cell(target)) is not None]
-            for target, error in zip(fresh, await self._rates(cells), strict=True):
+            for target, error in zip(fresh, await self._meters.write(cells), strict=True):
                 if error is not None:
                     refused[target] = (FailureKind.REFUSED, f"its meter: {error}")
                     self._limiters.free(target)
@@ -226,45 +222,6 @@ class Entries:
             else:
                 going.append(change)
         return going
-
-    async def _rates(self, cells: Sequence[int]) -> list[str | None]:
-        """Write the rates of meter cells; for each, None or the switch's refusal."""
-        results: list[str | None] = []
-        for part in _slices(cells, MAX_UPDATES):
-            batch = self._session.batch()
-            for cell in part:
-                update = batch.updates.add(type=p4r.Update.MODIFY)
-                update.entity.CopyFrom(
-                    configure.meter_entity(self._meter_id, cell, self._rate, self._burst)
-                )
-            try:
-                errors = await self._session.write(batch)
-            except Refused as error:
-                results += [plain(str(error))] * len(part)
-                continue
-            results += [
-                None if error.canonical_code == rpc_code.OK else failure_text(error)
-                for error in errors or [p4r.Error()] * len(part)
-            ]
-        return results
-
-    async def _check_rates(self) -> None:
-        """Make the rates of all cells in use what the settings say."""
-        stale = set(self._limiters.cells())
-        if not stale:
-            return
-        wanted = configure.meter_entity(self._meter_id, 0, self._rate, self._burst)
-        query = p4r.Entity(meter_entry=p4r.MeterEntry(meter_id=self._meter_id))
-        try:
-            async for entities in self._session.read(query, self._limiters.size):
-                for entity in entities:
-                    if same_rates(entity.meter_entry.config, wanted.meter_entry.config):
-                        stale.discard(entity.meter_entry.index.index)
-        except Refused as error:
-            _log.info("%s; writing all rates", error)
-        for text in await self._rates(sorted(stale)):
-            if text is not None:
-                raise SwitchError(f"{self._label} refuses the rate of a limit: {text}")
 
     async def _send(
         self, batch: p4r.WriteRequest, changes: Sequence[Change], failures: list[Failure]

@@ -73,7 +73,8 @@ class Settler:
         key.meter_entry.meter_id = wanted.meter_entry.meter_id
         key.meter_entry.index.CopyFrom(wanted.meter_entry.index)
         held = await self._read_one(key)
-        if held is None or not same_rates(held.meter_entry.config, wanted.meter_entry.config):
+        rates = wanted.meter_entry.config
+        if held is None or not configure.same_rates(held.meter_entry.config, rates):
             update = p4r.Update(type=p4r.Update.MODIFY, entity=wanted)
             await self._write([update], "the sampling rate")
 
@@ -137,18 +138,6 @@ class Settler:
         for error in errors or ():
             if error.canonical_code != rpc_code.OK:
                 raise SwitchError(f"{self._label} refuses {what}: {failure_text(error)}")
-
-
-def same_rates(one: p4r.MeterConfig, other: p4r.MeterConfig) -> bool:
-    """Whether two meter configurations are the same, but for a server's rounding.
-
-    BMv2 keeps rates as packets a microsecond in floating point.
-    """
-    return (
-        abs(one.cir - other.cir) <= 1
-        and abs(one.pir - other.pir) <= 1
-        and (one.cburst, one.pburst) == (other.cburst, other.pburst)
-    )
 
 
 def _policy(entry: p4r.TableEntry) -> configure.Data:
