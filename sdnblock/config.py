@@ -1,0 +1,415 @@
+"""The configuration: one TOML file, read once, checked whole, every value with a default.
+
+``sdnblock.example.toml`` explains every key. Unknown keys are refused with the nearest
+known one: a typing error in a security setting must not pass for a default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import netaddr
+
+from sdnblock.block import (
+    MAX_DURATION,
+    NEVER,
+    PROTOCOLS,
+    Prefix,
+    Source,
+    parse_action,
+    parse_duration,
+    parse_prefix,
+)
+from sdnblock.blocklist.safety import SafetySettings
+from sdnblock.blocklist.settings import RedisSettings
+from sdnblock.detect.request_rate import RequestRateSettings
+from sdnblock.errors import BlockListError, ConfigError, TargetError
+from sdnblock.switches.settings import DEFAULT_SIP_PORTS, SwitchSettings, TlsFiles
+
+SEARCH: Final = (Path("sdnblock.toml"), Path("/etc/sdnblock/sdnblock.toml"))
+"""Where a configuration is looked for, after ``$SDNBLOCK_CONFIG``."""
+
+_MAX_FILE: Final = 1 << 20
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ControllerSettings:
+    """``[controller]``: intervals in seconds."""
+
+    counters_interval: float = 10.0
+    """Between two readings of the counters."""
+    resync_interval: float = 60.0
+    """Between two comparisons of a switch with the plan, when nothing seems wrong."""
+    recovered_for: float = 86400.0
+    """How long entries found on switches are kept when Redis has lost its data."""
+    log_level: str = "info"
+
+
+@dataclass(frozen=True)
+class Config:
+    """All of it. ``source`` is the file it came from, None for the defaults."""
+
+    source: Path | None = None
+    redis: RedisSettings = field(default_factory=RedisSettings)
+    switches: tuple[SwitchSettings, ...] = ()
+    allow: tuple[Source | Prefix, ...] = ()
+    safety: SafetySettings = field(default_factory=SafetySettings)
+    request_rate: RequestRateSettings = field(default_factory=RequestRateSettings)
+    controller: ControllerSettings = field(default_factory=ControllerSettings)
+
+    def switch(self, name: str) -> SwitchSettings:
+        """A switch by its name. Raises ConfigError that lists the known ones."""
+        for switch in self.switches:
+            if switch.name == name:
+                return switch
+        known = ", ".join(switch.name for switch in self.switches) or "none"
+        raise ConfigError(f"no switch {name!a} in {self.source or 'the configuration'} ({known})")
+
+
+def find_config(path: Path | None) -> Path | None:
+    """The file to read: ``path``, else $SDNBLOCK_CONFIG, else the first of SEARCH there is."""
+    if path is not None:
+        return path
+    if named := os.environ.get("SDNBLOCK_CONFIG"):
+        return Path(named)
+    return next((each for each in SEARCH if each.is_file()), None)
+
+
+def load_config(path: Path | None = None) -> Config:
+    """Read and check the configuration; without any file, the defaults.
+
+    Raises ConfigError: unreadable, not TOML, an unknown key, a wrong value.
+    """
+    file = find_config(path)
+    if file is None:
+        return parse_config({}, None)
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(_MAX_FILE + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}") from None
+    if len(raw) > _MAX_FILE:
+        raise ConfigError(f"{file} is larger than a megabyte: not a configuration")
+    try:
+        return parse_config(tomllib.loads(raw.decode()), file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not TOML: {error}") from None
+
+
+def parse_config(data: Mapping[str, Any], source: Path | None) -> Config:
+    """Check a parsed TOML document. Raises ConfigError."""
+    top = _Table(data, str(source or "defaults"), "")
+    redis = _redis(top.table("redis"))
+    ports = _sip(top.table("sip"))
+    limit = top.table("limit")
+    sample = top.table("sample")
+    detect = top.table("detect")
+    request_rate = _request_rate(detect.table("request_rate"))
+    detect.finish()
+    shared: dict[str, Any] = {
+        "sip_ports": ports,
+        "limit_rate": limit.integer("packets_per_second", 10, 1, 1_000_000),
+        "limit_burst": limit.integer("burst", 20, 1, 1_000_000),
+        "sample_rate": sample.integer("packets_per_second", 100, 0, 100_000),
+        "sample_burst": sample.integer("burst", 100, 1, 100_000),
+        "sample_bytes": sample.integer("bytes", 512, 0, 2048),
+        "request_threshold": request_rate.threshold,
+        "request_window_seconds": request_rate.window,
+    }
+    limit.finish()
+    sample.finish()
+    switches = tuple(_switch(each, shared) for each in top.tables("switch"))
+    names = [switch.name for switch in switches]
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise top.error("switch", f"two switches are named {repeated!a}")
+    allow = top.table("allow")
+    prefixes = allow.strings("prefixes")
+    allowed = tuple(allow.parsed("prefixes", text, parse_prefix) for text in prefixes)
+    allow.finish()
+    safety = _safety(top.table("safety"))
+    controller = _controller(top.table("controller"))
+    top.finish()
+    return Config(source, redis, switches, allowed, safety, request_rate, controller)
+
+
+def _redis(table: _Table) -> RedisSettings:
+    defaults = RedisSettings()
+    settings = RedisSettings(
+        url=table.string("url", defaults.url),
+        username=table.optional_string("username"),
+        password=table.optional_string("password"),
+        password_file=table.path("password_file"),
+        tls_ca=table.path("tls_ca"),
+        tls_certificate=table.path("tls_certificate"),
+        tls_key=table.path("tls_key"),
+        tls_check_hostname=table.boolean("tls_check_hostname", defaults.tls_check_hostname),
+        prefix=table.string("prefix", defaults.prefix),
+        sentinels=tuple(table.strings("sentinels")),
+        sentinel_master=table.string("sentinel_master", defaults.sentinel_master),
+        sentinel_username=table.optional_string("sentinel_username"),
+        sentinel_password=table.optional_string("sentinel_password"),
+        timeout=table.number("timeout", defaults.timeout, 0.1, 600.0),
+    )
+    table.finish()
+    try:
+        settings.check()
+    except BlockListError as error:
+        raise table.error("url", str(error)) from None
+    return settings
+
+
+def _sip(table: _Table) -> frozenset[tuple[int, int]]:
+    ports: set[tuple[int, int]] = set()
+    texts = table.strings("ports", None)
+    table.finish()
+    if texts is None:
+        return DEFAULT_SIP_PORTS
+    for text in texts:
+        match = re.fullmatch(r"(udp|tcp)/([0-9]{1,5})(?:-([0-9]{1,5}))?", text, re.ASCII)
+        first, last = (int(match[2]), int(match[3] or match[2])) if match else (0, 0)
+        if not match or not 0 < first <= last < 65536:
+            raise table.error("ports", f"{text!a} is not like udp/5060 or tcp/5060-5090")
+        ports.update((PROTOCOLS[match[1]], port) for port in range(first, last + 1))
+    if len(ports) > 256:
+        raise table.error("ports", f"{len(ports)} ports; a switch counts at most 256")
+    return frozenset(ports)
+
+
+def _request_rate(table: _Table) -> RequestRateSettings:
+    defaults = RequestRateSettings()
+    settings = RequestRateSettings(
+        threshold=table.integer("threshold", defaults.threshold, 0, 65535),
+        window=table.number("window", defaults.window, 0.01, 86400.0),
+        action=table.parsed_string("action", defaults.action, parse_action),
+        seconds=table.duration("for", defaults.seconds),
+    )
+    if settings.seconds == NEVER:
+        raise table.error("for", "spoofable evidence cannot block forever: give a duration")
+    table.finish()
+    return settings
+
+
+def _switch(table: _Table, shared: Mapping[str, Any]) -> SwitchSettings:
+    name = table.string("name", "")
+    if not _NAME.fullmatch(name):
+        raise table.error("name", "every switch needs a name of 1-63 letters, digits, _ . -")
+    table.choice("protocol", "p4runtime", ("p4runtime",))
+    defaults = SwitchSettings(name)
+    tls = table.table("tls")
+    use_tls = table.has("tls")
+    files = TlsFiles(
+        ca=tls.path("ca"),
+        certificate=tls.path("certificate"),
+        key=tls.path("key"),
+        server_name=tls.optional_string("server_name"),
+    )
+    if (files.certificate is None) != (files.key is None):
+        raise tls.error("certificate", "certificate and key go together")
+    tls.finish()
+    target = table.choice("target", defaults.target, ("auto", "bmv2", "xdp"))
+    settings = SwitchSettings(
+        name=name,
+        address=table.string("address", defaults.address),
+        device_id=table.integer("device_id", defaults.device_id, 1, 2**63 - 1),
+        trusted_ports=frozenset(table.integers("trusted_ports", 1, 511)),
+        flood_ports=frozenset(table.integers("flood_ports", 1, 511)),
+        forward=_forward(table),
+        target=target,  # type: ignore[arg-type]  # one of the literals, checked above
+        p4info=table.path("p4info"),
+        device_config=table.path("device_config"),
+        standby=table.boolean("standby", defaults.standby),
+        tls=files if use_tls else None,
+        rpc_timeout=table.number("rpc_timeout", defaults.rpc_timeout, 0.1, 600.0),
+        **shared,
+    )
+    table.finish()
+    return settings
+
+
+def _forward(table: _Table) -> dict[bytes, int]:
+    each = table.table("forward")
+    forward: dict[bytes, int] = {}
+    for text in each.names():
+        try:
+            mac = netaddr.EUI(text, version=48).packed
+        except (netaddr.AddrFormatError, ValueError):
+            raise each.error(text, "is not a MAC address like 02:00:00:00:00:01") from None
+        forward[mac] = each.integer(text, 0, 1, 511)
+    return forward
+
+
+def _safety(table: _Table) -> SafetySettings:
+    defaults = SafetySettings()
+    own = tuple(
+        table.parsed("own_prefixes", text, parse_prefix) for text in table.strings("own_prefixes")
+    )
+    settings = SafetySettings(
+        shortest_v4=table.integer("shortest_v4", defaults.shortest_v4, 1, 32),
+        shortest_v6=table.integer("shortest_v6", defaults.shortest_v6, 1, 128),
+        allow_private=table.boolean("allow_private", defaults.allow_private),
+        own_prefixes=own,
+    )
+    table.finish()
+    return settings
+
+
+def _controller(table: _Table) -> ControllerSettings:
+    defaults = ControllerSettings()
+    settings = ControllerSettings(
+        counters_interval=table.number("counters_interval", defaults.counters_interval, 0.1, 3600),
+        resync_interval=table.number("resync_interval", defaults.resync_interval, 1, 86400),
+        recovered_for=table.duration("recovered_for", defaults.recovered_for),
+        log_level=table.choice(
+            "log_level", defaults.log_level, ("debug", "info", "warning", "error")
+        ),
+    )
+    table.finish()
+    return settings
+
+
+class _Table:
+    """One TOML table, read key by key; what nobody asked for is refused by finish()."""
+
+    def __init__(self, data: Mapping[str, Any], file: str, path: str) -> None:
+        self._data = data
+        self._file = file
+        self._path = path
+        self._known: set[str] = set()
+
+    def error(self, key: str, problem: str) -> ConfigError:
+        """The error for ``key``: file, place, problem."""
+        where = f"{self._path}.{key}" if self._path else key
+        return ConfigError(f"{self._file}: {where}: {problem}")
+
+    def has(self, key: str) -> bool:
+        """Whether ``key`` is there."""
+        return key in self._data
+
+    def names(self) -> list[str]:
+        """All keys, for a table whose keys are data."""
+        return list(self._data)
+
+    def finish(self) -> None:
+        """Refuse keys that nobody asked for."""
+        for key in self._data:
+            if key not in self._known:
+                near = difflib.get_close_matches(key, self._known, 1)
+                hint = (
+                    f"did you mean {near[0]}?"
+                    if near
+                    else (f"known are {', '.join(sorted(self._known))}")
+                )
+                raise self.error(key, f"unknown key; {hint}")
+
+    def _get(self, key: str, kinds: tuple[type, ...], what: str) -> Any:
+        self._known.add(key)
+        value = self._data.get(key)
+        wrong_bool = isinstance(value, bool) and bool not in kinds
+        if value is not None and (wrong_bool or not isinstance(value, kinds)):
+            raise self.error(key, f"must be {what}")
+        return value
+
+    def table(self, key: str) -> _Table:
+        """A sub-table, empty if it is not there."""
+        data = self._get(key, (dict,), "a table")
+        return _Table(data or {}, self._file, f"{self._path}.{key}" if self._path else key)
+
+    def tables(self, key: str) -> list[_Table]:
+        """An array of tables."""
+        data = self._get(key, (list,), f"tables, written [[{key}]]") or []
+        if not all(isinstance(each, dict) for each in data):
+            raise self.error(key, f"must be tables, written [[{key}]]")
+        return [_Table(each, self._file, f"{key}[{number}]") for number, each in enumerate(data, 1)]
+
+    def string(self, key: str, default: str) -> str:
+        """A text."""
+        value = self._get(key, (str,), "a text")
+        return default if value is None else str(value)
+
+    def optional_string(self, key: str) -> str | None:
+        """A text or None."""
+        value = self._get(key, (str,), "a text")
+        return None if value is None else str(value)
+
+    def path(self, key: str) -> Path | None:
+        """The path of a file, from the configuration's own folder, or None."""
+        value = self.optional_string(key)
+        return None if value is None else Path(self._file).parent / value
+
+    def strings(self, key: str, default: Any = ()) -> Any:
+        """A list of texts."""
+        value = self._get(key, (list,), "a list of texts")
+        if value is None:
+            return default
+        if not all(isinstance(each, str) for each in value):
+            raise self.error(key, "must be a list of texts")
+        return value
+
+    def integers(self, key: str, least: int, most: int) -> list[int]:
+        """A list of whole numbers."""
+        value = self._get(key, (list,), "a list of numbers") or []
+        for each in value:
+            if not isinstance(each, int) or isinstance(each, bool) or not least <= each <= most:
+                raise self.error(key, f"must be a list of numbers from {least} to {most}")
+        return list(value)
+
+    def integer(self, key: str, default: int, least: int, most: int) -> int:
+        """A whole number."""
+        value = self._get(key, (int,), "a whole number")
+        value = default if value is None else int(value)
+        if value != default and not least <= value <= most:
+            raise self.error(key, f"must be from {least} to {most}")
+        return int(value)
+
+    def number(self, key: str, default: float, least: float, most: float) -> float:
+        """A number."""
+        value = self._get(key, (int, float), "a number")
+        value = default if value is None else float(value)
+        if not least <= value <= most:
+            raise self.error(key, f"must be from {least:g} to {most:g}")
+        return value
+
+    def boolean(self, key: str, default: bool) -> bool:
+        """True or false."""
+        value = self._get(key, (bool,), "true or false")
+        return default if value is None else bool(value)
+
+    def choice(self, key: str, default: str, allowed: tuple[str, ...]) -> str:
+        """One of some words."""
+        value = self.string(key, default)
+        if value not in allowed:
+            raise self.error(key, f"must be one of {', '.join(allowed)}")
+        return value
+
+    def duration(self, key: str, default: float) -> float:
+        """A duration like ``10m``, or a number of seconds."""
+        value = self._get(key, (int, float, str), "a duration like 10m")
+        if value is None:
+            return default
+        if isinstance(value, str):
+            return self.parsed(key, value, parse_duration)
+        if not 0 < value <= MAX_DURATION:
+            raise self.error(key, "must be more than zero and at most ten years")
+        return float(value)
+
+    def parsed(self, key: str, text: str, parse: Callable[[str], T]) -> T:
+        """``parse(text)``, its TargetError told as an error of ``key``."""
+        try:
+            return parse(text)
+        except TargetError as error:
+            raise self.error(key, str(error)) from None
+
+    def parsed_string(self, key: str, default: T, parse: Callable[[str], T]) -> T:
+        """A text, parsed."""
+        value = self.optional_string(key)
+        return default if value is None else self.parsed(key, value, parse)

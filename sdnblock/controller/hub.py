@@ -1,0 +1,193 @@
+"""The block list as it is now, and who has to hear of a change. No I/O.
+
+The hub takes what the block list's watcher, the clock and the detectors say, keeps the
+plan, and tells each switch's session which targets to look at again.
+
+Nothing is passed on before the block list has been read completely: half a block list
+must not delete entries, and blocks must not arrive before the allowlist that excepts them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from sdnblock.block import Prefix, Source, Target
+from sdnblock.blocklist.allow import AllowView
+from sdnblock.blocklist.claims import Claim, ClaimKey
+from sdnblock.blocklist.safety import Safety
+from sdnblock.blocklist.view import BlockView
+from sdnblock.plan import Plan
+
+_log = logging.getLogger(__name__)
+
+OPERATOR: Final = "operator"
+Listener = Callable[[set[Target], bool], None]
+
+
+class Hub:
+    """The state that all switches share. ``detectors`` are the origins that rank as such."""
+
+    def __init__(
+        self,
+        safety: Safety,
+        static_allows: Iterable[Source | Prefix],
+        detectors: frozenset[str],
+        now: Callable[[], float],
+    ) -> None:
+        self.blocks = BlockView()
+        self.allows = AllowView()
+        self.plan = Plan(self.blocks, self.allows)
+        self._ready = asyncio.Event()
+        self._safety = safety
+        self._static = dict.fromkeys(static_allows, math.inf)
+        self._detectors = detectors
+        self._now = now
+        self._listeners: list[Listener] = []
+        self._refused: set[tuple[str, Target]] = set()
+        self._put_allows({})
+
+    def listen(self, listener: Listener) -> None:
+        """``listener(targets, allowlist_changed)`` is called after every change."""
+        self._listeners.append(listener)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the whole block list has been read once."""
+        return self._ready.is_set()
+
+    async def wait_ready(self) -> None:
+        """Wait for that."""
+        await self._ready.wait()
+
+    def set_safety(self, safety: Safety) -> None:
+        """New limits, for claims that come from now on."""
+        self._safety = safety
+
+    def rank(self, target: Target) -> int:
+        """How much a block matters when room is short: 0 operator, 1 detector, 2 feed."""
+        origins = {claim.origin for claim in self.blocks.claims_on(target)}
+        if OPERATOR in origins:
+            return 0
+        return 1 if origins & self._detectors else 2
+
+    # --- what the block list says -------------------------------------------------------
+
+    def load(
+        self,
+        claims: dict[ClaimKey, dict[Target, float]],
+        allows: dict[Source | Prefix, float],
+    ) -> None:
+        """This is the whole block list. From now on changes are passed on."""
+        changed_allows = self._put_allows(allows)
+        changed: set[Target] = set()
+        for key in [key for key in self.blocks.keys() if key not in claims]:  # noqa: SIM118
+            changed |= self.blocks.replace(key, {}, self._now())
+        for key, members in claims.items():
+            changed |= self._replace(key, members)
+        self._ready.set()
+        self._tell(changed, changed_allows)
+
+    def replace(self, key: ClaimKey, members: dict[Target, float]) -> None:
+        """These are all of ``key``'s claims."""
+        self._tell(self._replace(key, members), set())
+
+    def put(self, key: ClaimKey, target: Target, expires: float | None) -> None:
+        """One claim: made, changed, or (None) gone."""
+        if expires is None:
+            changed = self.blocks.discard(key, target)
+        elif self.refusal(target, key.origin):
+            return
+        else:
+            changed = self.blocks.put(key, target, expires, self._now())
+        self._tell(changed, set())
+
+    def replace_allows(self, members: dict[Source | Prefix, float]) -> None:
+        """These are all entries of the allowlist in Redis."""
+        self._tell(set(), self._put_allows(members))
+
+    def put_allow(self, prefix: Source | Prefix, expires: float | None) -> None:
+        """One allowlist entry: made, changed, or (None) gone."""
+        if prefix in self._static:
+            return
+        if expires is None:
+            changed = self.allows.discard(prefix)
+        else:
+            changed = self.allows.put(prefix, expires, self._now())
+        self._tell(set(), changed)
+
+    def set_static_allows(self, prefixes: Iterable[Source | Prefix]) -> None:
+        """The configuration's allowlist has changed."""
+        before = self._static
+        self._static = dict.fromkeys(prefixes, math.inf)
+        changed: set[Source | Prefix] = set()
+        for prefix in self._static:
+            changed |= self.allows.put(prefix, math.inf, self._now())
+        for prefix in before:
+            if prefix not in self._static:
+                changed |= self.allows.discard(prefix)
+        self._tell(set(), changed)
+
+    def expire(self) -> None:
+        """Let go of what has expired by now."""
+        now = self._now()
+        self._tell(self.blocks.expire(now), self.allows.expire(now))
+
+    def next_expiry(self) -> float | None:
+        """When :meth:`expire` has something to do (Unix seconds)."""
+        times = [t for t in (self.blocks.next_expiry(), self.allows.next_expiry()) if t is not None]
+        return min(times, default=None)
+
+    def refusal(self, target: Target, origin: str) -> str | None:
+        """Why a claim is not enforced, None if it is. Logged once."""
+        reason = self._safety.check(target, origin)
+        if reason is not None and (origin, target) not in self._refused:
+            if len(self._refused) < 10_000:
+                self._refused.add((origin, target))
+            _log.warning("refused %s from origin %s: %s", target, origin, reason)
+        return reason
+
+    def holds(self, key: ClaimKey, target: Target, until: float) -> bool:
+        """Whether ``key`` (or a stronger action of its origin) blocks ``target`` until then."""
+        return any(
+            claim.origin == key.origin
+            and claim.action.strength >= key.action.strength
+            and claim.expires >= until
+            for claim in self.blocks.claims_on(target)
+        )
+
+    def all_claims(self) -> list[Claim]:
+        """Every live claim, to be put back into a Redis that lost them."""
+        return list(self.blocks.claims())
+
+    def all_allows(self) -> list[tuple[Source | Prefix, float]]:
+        """Every allowlist entry that is not the configuration's."""
+        return [
+            (prefix, self.allows.expires(prefix) or math.inf)
+            for prefix in self.allows.prefixes()
+            if prefix not in self._static
+        ]
+
+    # --- helpers ------------------------------------------------------------------------
+
+    def _replace(self, key: ClaimKey, members: dict[Target, float]) -> set[Target]:
+        accepted = {
+            target: expires
+            for target, expires in members.items()
+            if not self._safety.check(target, key.origin) or not self.refusal(target, key.origin)
+        }
+        return self.blocks.replace(key, accepted, self._now())
+
+    def _put_allows(self, members: dict[Source | Prefix, float]) -> set[Source | Prefix]:
+        return self.allows.replace({**members, **self._static}, self._now())
+
+    def _tell(self, changed: set[Target], allows: set[Source | Prefix]) -> None:
+        if not changed and not allows:
+            return
+        affected = self.plan.blocks_changed(changed) | self.plan.allow_changed(allows)
+        if self.ready:
+            for listener in self._listeners:
+                listener(affected, bool(allows))

@@ -1,0 +1,197 @@
+"""One switch, kept equal to the plan: connect, compare, write, and again when it is lost.
+
+Every switch has a session of its own, so a slow or dead one delays no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from sdnblock.block import Target
+from sdnblock.controller.backoff import Backoff
+from sdnblock.controller.hub import Hub
+from sdnblock.errors import SwitchError
+from sdnblock.reconcile import Ledger, Proposal
+from sdnblock.switches.driver import (
+    AllowChange,
+    BlockChange,
+    Change,
+    Driver,
+    Installed,
+    Op,
+    SwitchLost,
+)
+
+_log = logging.getLogger(__name__)
+
+_BATCH: Final = 2000
+"""Targets a write: small enough that an urgent one waits for it a few hundredths of a second."""
+_URGENT: Final = 64
+"""A change of at most so many targets goes before a bulk of others."""
+_STEADY: Final = 30.0
+"""A session that lasted so long (seconds) was a good one: the next attempt comes quickly."""
+
+Adopt = Callable[[Installed], Awaitable[None]]
+
+
+class Session:
+    """Keeps one switch in step. ``adopt`` is given what a switch held before our first word."""
+
+    def __init__(self, driver: Driver, hub: Hub, resync_interval: float, adopt: Adopt) -> None:
+        self.driver = driver
+        self.name = driver.name
+        self.ledger = Ledger(hub.plan.action, hub.rank, hub.allows)
+        self.last_error: str | None = None
+        self.last_sync: float | None = None
+        """When the switch was last known to hold exactly the plan (Unix seconds)."""
+        self.connected = asyncio.Event()
+        self._hub = hub
+        self._adopt = adopt
+        self._resync_interval = resync_interval
+        self._urgent: dict[Target, None] = {}
+        self._bulk: dict[Target, None] = {}
+        self._allows_dirty = False
+        self._wake = asyncio.Event()
+        self._alarms: dict[str, int] = {}
+        self.reinserted: set[Target] = set()
+        """Entries whose counters began again since somebody last emptied this set."""
+        hub.listen(self.look_at)
+
+    def look_at(self, targets: set[Target], allowlist_changed: bool) -> None:
+        """These targets may differ from the plan now."""
+        queue = self._urgent if len(targets) <= _URGENT else self._bulk
+        queue.update(dict.fromkeys(targets))
+        self._allows_dirty |= allowlist_changed
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Keep the switch in step for ever."""
+        backoff = Backoff(0.1, 10.0)
+        while True:
+            began = time.monotonic()
+            try:
+                await self._hold()
+            except SwitchError as error:
+                self.connected.clear()
+                if time.monotonic() - began > _STEADY:
+                    backoff.reset()
+                if str(error) != self.last_error:
+                    _log.warning("switch %s: %s; trying again", self.name, error)
+                self.last_error = str(error)
+            await asyncio.sleep(backoff.wait())
+
+    async def difference(self) -> Proposal:
+        """What would be changed now; nothing is. Raises SwitchError."""
+        await self.driver.connect()
+        self.ledger.reset(await self.driver.read_installed(), self.driver.capacity)
+        everything = set(self.ledger.blocks) | set(self._hub.plan.targets())
+        return self.ledger.propose(everything, with_allows=True)
+
+    async def _hold(self) -> None:
+        """One session, from connect to the loss of the switch, which it raises."""
+        await self.driver.connect()
+        await self._compare()
+        self.connected.set()
+        self.last_error = None
+        next_compare = time.monotonic() + self._resync_interval
+        while True:
+            await self._write_pending()
+            try:
+                async with asyncio.timeout_at(asyncio.get_running_loop().time() + 1.0):
+                    await self._wake.wait()
+            except TimeoutError:
+                if time.monotonic() >= next_compare:
+                    await self._compare()
+                    next_compare = time.monotonic() + self._resync_interval
+
+    async def _compare(self) -> None:
+        """Read what is installed and queue every difference."""
+        installed = await self.driver.read_installed()
+        await self._adopt(installed)
+        self.ledger.reset(installed, self.driver.capacity)
+        self._alarms.clear()
+        self._urgent.clear()
+        self._bulk.clear()
+        self._allows_dirty = True
+        targets = await self._differing()
+        capacity = self.driver.capacity.tables
+        if len(self._hub.blocks) > min(capacity.values(), default=0):
+            targets.sort(key=self._hub.rank)
+        self._bulk.update(dict.fromkeys(targets))
+        await self._write_pending()
+        _log.info(
+            "switch %s is in sync: %d entries, %d changed",
+            self.name, len(self.ledger), len(targets),
+        )  # fmt: skip
+
+    async def _differing(self) -> list[Target]:
+        """Targets whose entry is not the plan's; the loop goes on meanwhile."""
+        blocks, action = self.ledger.blocks, self._hub.plan.action
+        found = []
+        every = itertools.chain(list(blocks), list(self._hub.plan.targets()))
+        for number, target in enumerate(every):
+            if blocks.get(target) is not action(target):
+                found.append(target)
+            if number % 5000 == 4999:
+                await asyncio.sleep(0)
+        return list(dict.fromkeys(found))
+
+    async def _write_pending(self) -> None:
+        """Write until nothing is pending."""
+        self._wake.clear()
+        while self._urgent or self._bulk or self._allows_dirty:
+            with_allows, self._allows_dirty = self._allows_dirty, False
+            queue = self._urgent or self._bulk
+            targets = list(itertools.islice(queue, _BATCH))
+            for target in targets:
+                del queue[target]
+            try:
+                await self._write(self.ledger.propose(targets, with_allows))
+            except SwitchLost:
+                self._allows_dirty |= with_allows
+                raise
+        self.last_sync = time.time()
+        self._alarm()
+
+    async def _write(self, proposal: Proposal) -> None:
+        for number, stage in enumerate(proposal.stages):
+            failures = await self.driver.write(stage)
+            again = self.ledger.record(stage, failures)
+            self._note_insertions(stage)
+            if not again:
+                continue
+            self._urgent.update(dict.fromkeys(again))
+            if isinstance(stage[0], AllowChange) and stage[0].op is Op.INSERT and failures:
+                # An allow entry did not go in: what was proposed after it is void.
+                for later in proposal.stages[number + 1 :]:
+                    for change in later:
+                        if isinstance(change, BlockChange):
+                            self._urgent[change.target] = None
+                return
+
+    def _note_insertions(self, stage: list[Change]) -> None:
+        self.reinserted.update(
+            change.target
+            for change in stage
+            if isinstance(change, BlockChange) and change.op is Op.INSERT
+        )
+
+    def _alarm(self) -> None:
+        """Say once, and again when it changes, what could not be enforced."""
+        now = {
+            "entries do not fit: the table is full; remove blocks or use prefixes":
+                self.ledger.unplaced_count(),
+            "allowlist entries do not fit: the blocks that touch them are withheld":
+                self.ledger.withheld,
+            "entries were refused by the switch": len(self.ledger.refused),
+        }  # fmt: skip
+        for what, count in now.items():
+            if count and self._alarms.get(what) != count:
+                example = next(iter(self.ledger.refused.values()), "") if "refused" in what else ""
+                _log.error("switch %s: %d %s %s", self.name, count, what, example)
+        self._alarms = now

@@ -1,0 +1,218 @@
+"""The controller: starts its tasks, joins them, and ends when one of them fails.
+
+Entries stay in the switches when it ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Callable
+from typing import Final
+
+from sdnblock.block import Target
+from sdnblock.blocklist.claims import ClaimKey
+from sdnblock.blocklist.connect import open_redis
+from sdnblock.blocklist.safety import Safety
+from sdnblock.blocklist.store import Store
+from sdnblock.blocklist.watch import Watcher
+from sdnblock.config import Config
+from sdnblock.controller.backoff import Backoff
+from sdnblock.controller.counting import Counting
+from sdnblock.controller.feed import Feed
+from sdnblock.controller.hub import Hub
+from sdnblock.controller.judging import Judging
+from sdnblock.controller.reporting import Reporting
+from sdnblock.controller.saver import Saver
+from sdnblock.controller.session import Session
+from sdnblock.detect.request_rate import NAME as REQUEST_RATE
+from sdnblock.detect.request_rate import RequestRate
+from sdnblock.errors import BlockListError, ConfigError, SwitchError
+from sdnblock.switches.driver import AllowChange, Driver, Installed
+from sdnblock.switches.p4runtime.driver import P4RuntimeDriver
+from sdnblock.switches.settings import SwitchSettings
+
+_log = logging.getLogger(__name__)
+
+DETECTORS: Final = frozenset({REQUEST_RATE})
+_CLOCK_STEP: Final = 1.0
+
+MakeDriver = Callable[[SwitchSettings], Driver]
+Reload = Callable[[], Config]
+
+
+class Daemon:
+    """One controller. ``reload`` reads the configuration again, for SIGHUP."""
+
+    def __init__(
+        self, config: Config, reload: Reload, make_driver: MakeDriver = P4RuntimeDriver
+    ) -> None:
+        self._config = config
+        self._reload = reload
+        self._drivers = [make_driver(switch) for switch in config.switches]
+        self.hub = Hub(Safety(config.safety), config.allow, DETECTORS, time.time)
+        self._request_rate = RequestRate(config.request_rate)
+        self.sessions: list[Session] = []
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT. Raises BlockListError for a Redis that will not do."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_config)
+        if not self._drivers:
+            _log.warning("no switch is configured: nothing will be enforced")
+        async with contextlib.AsyncExitStack() as stack:
+            for driver in self._drivers:
+                stack.push_async_callback(driver.close)
+            store = await self._open_store(stack, stop)
+            if store is None:
+                return
+            with contextlib.suppress(asyncio.CancelledError):
+                async with asyncio.TaskGroup() as group:
+                    tasks = self._start(group, store)
+                    await stop.wait()
+                    for task in tasks:
+                        task.cancel()
+        _log.info("stopped; what is installed stays in force")
+
+    async def _open_store(
+        self, stack: contextlib.AsyncExitStack, stop: asyncio.Event
+    ) -> Store | None:
+        """Redis, waited for if it is not there yet; None if we are told to stop meanwhile."""
+        backoff = Backoff(0.2, 5.0)
+        said = ""
+        while not stop.is_set():
+            try:
+                redis = await open_redis(self._config.redis)
+            except BlockListError as error:
+                if str(error) != said:
+                    said = str(error)
+                    _log.error("%s; waiting for it", error)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), backoff.wait())
+                continue
+            stack.push_async_callback(redis.aclose)
+            return Store(redis, self._config.redis.keys())
+        return None
+
+    def _start(self, group: asyncio.TaskGroup, store: Store) -> list[asyncio.Task[None]]:
+        config, settings = self._config, self._config.controller
+        saver = Saver(store, self.hub)
+        watcher = Watcher(config.redis, config.redis.keys())
+        names = frozenset(driver.name for driver in self._drivers)
+        feed = Feed(watcher, store, self.hub, saver, names, settings.recovered_for)
+        judging = Judging(self.hub, saver, self._request_rate)
+        tasks = [
+            group.create_task(feed.run(), name="block list"),
+            group.create_task(saver.run(), name="saver"),
+            group.create_task(self._expire(), name="expiry"),
+        ]
+        for driver in self._drivers:
+
+            async def adopt(installed: Installed, name: str = driver.name) -> None:
+                await feed.adopt(name, installed, time.time())
+
+            session = Session(driver, self.hub, settings.resync_interval, adopt)
+            self.sessions.append(session)
+            counting = Counting(session, store, settings.counters_interval)
+            tasks += [
+                group.create_task(self._hold(session), name=f"switch {driver.name}"),
+                group.create_task(counting.run(), name=f"counters of {driver.name}"),
+                group.create_task(judging.run(driver), name=f"evidence of {driver.name}"),
+            ]
+        reporting = Reporting(self.sessions, self.hub, store)
+        tasks.append(group.create_task(reporting.run(), name="reporting"))
+        return tasks
+
+    async def _hold(self, session: Session) -> None:
+        """Nothing is written to a switch before the whole block list is known."""
+        await self.hub.wait_ready()
+        await session.run()
+
+    async def _expire(self) -> None:
+        """Expiry to the second, by the wall clock, which may be set while we sleep."""
+        while True:
+            upcoming = self.hub.next_expiry()
+            wait = _CLOCK_STEP if upcoming is None else min(upcoming - time.time(), _CLOCK_STEP)
+            await asyncio.sleep(max(wait, 0.005))
+            if upcoming is not None and upcoming <= time.time():
+                self.hub.expire()
+
+    def _reload_config(self) -> None:
+        """SIGHUP: the allowlist and the detectors' settings; the rest needs a restart."""
+        try:
+            fresh = self._reload()
+        except ConfigError as error:
+            _log.error("not reloaded, everything stays as it was: %s", error)
+            return
+        self.hub.set_static_allows(fresh.allow)
+        self.hub.set_safety(Safety(fresh.safety))
+        old, new = self._config.request_rate, fresh.request_rate
+        self._request_rate.settings = new
+        unchanged = (
+            (old.threshold, old.window) == (new.threshold, new.window)
+            and self._config.switches == fresh.switches
+            and self._config.redis == fresh.redis
+            and self._config.controller == fresh.controller
+        )
+        self._config = fresh
+        _log.info(
+            "reloaded: allowlist, safety, verdicts%s",
+            ""
+            if unchanged
+            else "; switches, redis, sip, limit, sample, controller and the"
+            " thresholds that switches hold need a restart",
+        )
+
+
+async def show_differences(config: Config, make_driver: MakeDriver = P4RuntimeDriver) -> list[str]:
+    """What a controller started now would change, a line each; writes no entry.
+
+    Raises BlockListError; a switch that cannot be read is a line of its own.
+    """
+    hub = Hub(Safety(config.safety), config.allow, DETECTORS, time.time)
+    redis = await open_redis(config.redis)
+    try:
+        await load_once(hub, Store(redis, config.redis.keys()))
+    finally:
+        await redis.aclose()
+    lines = []
+    for settings in config.switches:
+        driver = make_driver(settings)
+        session = Session(driver, hub, config.controller.resync_interval, _adopt_nothing)
+        try:
+            proposal = await session.difference()
+        except SwitchError as error:
+            lines.append(f"{settings.name}: {error}")
+            continue
+        finally:
+            await driver.close()
+        for stage in proposal.stages:
+            for change in stage:
+                what = (
+                    f"allow {change.prefix}"
+                    if isinstance(change, AllowChange)
+                    else f"{change.action.value} {change.target}"
+                )
+                lines.append(f"{settings.name}: {change.op.value} {what}")
+        if session.ledger.unplaced_count():
+            lines.append(f"{settings.name}: {session.ledger.unplaced_count()} entries do not fit")
+    return lines
+
+
+async def load_once(hub: Hub, store: Store) -> None:
+    """The block list as it is now, without following it. Raises BlockListError."""
+    claims: dict[ClaimKey, dict[Target, float]] = {}
+    async for chunk in store.claims():
+        for claim in chunk:
+            claims.setdefault(claim.key, {})[claim.target] = claim.expires
+    hub.load(claims, {entry.prefix: entry.expires for entry in await store.allowed()})
+
+
+async def _adopt_nothing(_: Installed) -> None:
+    return
