@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
 from typing import TypeVar
 
 from finsy.proto import p4r, rpc_code
@@ -52,7 +53,6 @@ class Entries:
         self._meters = LimitMeters(session, pipeline, settings, label)
         self._label = label
         self._limiters = Limiters(pipeline.codec.capacity.limiters)
-        self._fresh: set[Target] = set()  # given a cell for the batch under way
         self._counts: dict[TableKey, int] = {}
         self._known = False
         self._foreign: dict[TableKey, int] = {}
@@ -164,8 +164,7 @@ class Entries:
         self._known = False  # should this be cut short, what the switch holds is in doubt
         for allows in _slices(opening, MAX_UPDATES):
             await self._allows(allows, failures)
-        for part in _slices(_unguarded(blocks, failures), MAX_UPDATES):
-            await self._blocks(part, failures)
+        await self._blocks(_unguarded(blocks, failures), failures)
         for allows in _slices(closing, MAX_UPDATES):
             await self._allows(allows, failures)
         self._known = True
@@ -178,23 +177,39 @@ class Entries:
         await self._send(batch, changes, failures)
 
     async def _blocks(self, changes: Sequence[BlockChange], failures: list[Failure]) -> None:
-        changes = await self._limit(changes, failures)
-        batch = self._session.batch()
-        for change in changes:
-            cell = self._limiters.cell(change.target) if _limits(change) else None
-            self._codec.add_block(batch.updates, change.op, change.target, change.action, cell)
-        await self._send(batch, changes, failures)
+        """Send batches one by one, encoding each while the switch works on the one before."""
+        sending: asyncio.Task[None] | None = None
+        try:
+            for part in _slices(changes, MAX_UPDATES):
+                going, fresh = await self._limit(part, failures)
+                batch = self._session.batch()
+                for change in going:
+                    cell = self._limiters.cell(change.target) if _limits(change) else None
+                    self._codec.add_block(
+                        batch.updates, change.op, change.target, change.action, cell
+                    )
+                if sending is not None:
+                    await sending
+                sending = asyncio.create_task(self._send(batch, going, failures, fresh))
+                await asyncio.sleep(0)  # it starts
+            if sending is not None:
+                await sending
+        finally:
+            if sending is not None and not sending.done():
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
 
     async def _limit(
         self, changes: Sequence[BlockChange], failures: list[Failure]
-    ) -> Sequence[BlockChange]:
+    ) -> tuple[Sequence[BlockChange], set[Target]]:
         """Give cells to targets that become limited, and the cells their rates.
 
-        Returns the changes that can go on; the others have failed.
+        Returns the changes that can go on (the others have failed), and the
+        targets that got a cell.
         """
         refused: dict[Target, tuple[FailureKind, str]] = {}
         fresh: list[Target] = []
-        self._fresh = set()
+        given: set[Target] = set()
         for change in changes:
             if not _limits(change) or self._limiters.cell(change.target) is not None:
                 continue
@@ -212,20 +227,25 @@ class Entries:
                     refused[target] = (FailureKind.REFUSED, f"its meter: {error}")
                     self._limiters.free(target)
                 else:
-                    self._fresh.add(target)
+                    given.add(target)
         if not refused:
-            return changes
+            return changes, given
         going: list[BlockChange] = []
         for change in changes:
             if _limits(change) and change.target in refused:
                 failures.append(Failure(change, *refused[change.target]))
             else:
                 going.append(change)
-        return going
+        return going, given
 
     async def _send(
-        self, batch: p4r.WriteRequest, changes: Sequence[Change], failures: list[Failure]
+        self,
+        batch: p4r.WriteRequest,
+        changes: Sequence[Change],
+        failures: list[Failure],
+        fresh: Container[Target] = (),
     ) -> None:
+        """Send a batch and account for it; ``fresh`` targets got a meter cell for it."""
         if not changes:
             return
         try:
@@ -242,7 +262,7 @@ class Entries:
                 self._done(change)
         for change, error in zip(changes, errors, strict=True):
             if error.canonical_code != rpc_code.OK:
-                failures.append(self._failed(change, error))
+                failures.append(self._failed(change, error, fresh))
 
     def _done(self, change: Change) -> None:
         key = _table_of(change)
@@ -253,12 +273,12 @@ class Entries:
         if isinstance(change, BlockChange) and not _limits(change):
             self._limiters.free(change.target)
 
-    def _failed(self, change: Change, error: p4r.Error) -> Failure:
+    def _failed(self, change: Change, error: p4r.Error, fresh: Container[Target]) -> Failure:
         key = _table_of(change)
         at_capacity = self._counts[key] >= self._codec.tables[key].size
         kind = failure_kind(error, change.op, at_capacity)
         if isinstance(change, BlockChange) and (
-            kind is FailureKind.MISSING or change.target in self._fresh
+            kind is FailureKind.MISSING or change.target in fresh
         ):
             self._limiters.free(change.target)
         return Failure(change, kind, failure_text(error))
