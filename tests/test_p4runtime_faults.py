@@ -334,6 +334,18 @@ async def test_a_late_answer_is_a_lost_switch(switch: FakeSwitch, make: MakeDriv
         await driver.read_installed()
 
 
+async def test_a_write_of_nothing_tells_whether_the_session_stands(
+    switch: FakeSwitch, make: MakeDriver
+) -> None:
+    driver = make()
+    await driver.connect()
+    assert await driver.write([]) == []
+    switch.drop_streams()
+    await eventually(lambda: driver.status.role == "disconnected")
+    with pytest.raises(SwitchLost, match="the switch ended the session"):
+        await driver.write([])
+
+
 async def test_a_switch_that_restarts_empty_is_filled_again(
     switch: FakeSwitch, make: MakeDriver
 ) -> None:

@@ -105,6 +105,7 @@ class Session:
                 async with asyncio.timeout_at(asyncio.get_running_loop().time() + 1.0):
                     await self._wake.wait()
             except TimeoutError:
+                await self.driver.write(())  # raises SwitchLost if the session ended unasked
                 if time.monotonic() >= next_compare:
                     await self._compare()
                     next_compare = time.monotonic() + self._resync_interval

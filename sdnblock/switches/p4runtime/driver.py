@@ -178,7 +178,8 @@ class P4RuntimeDriver:
         """Apply changes; the failed ones come back; see ``Driver``.
 
         Within one call allows are inserted before any block is written, and
-        deleted after.
+        deleted after. Without changes, this only tells whether the session still
+        stands.
         """
         return await self._present().entries.write(changes)
 
@@ -209,6 +210,7 @@ class P4RuntimeDriver:
     def _present(self) -> _Ready:
         if self._ready is None:
             raise SwitchLost(f"{self._label}: not connected")
+        self._ready.session.check()
         return self._ready
 
     def _on_message(self, message: p4r.StreamMessageResponse) -> p4r.DigestListAck | None:

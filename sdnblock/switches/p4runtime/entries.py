@@ -150,6 +150,8 @@ class Entries:
 
         Raises SwitchLost.
         """
+        if not changes:
+            return []
         if not self._known:
             await self.read_installed()
         opening: list[AllowChange] = []

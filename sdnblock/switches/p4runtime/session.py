@@ -122,6 +122,11 @@ class Session:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._channel.close(None)
 
+    def check(self) -> None:
+        """Raise SwitchLost if the session has ended."""
+        if self._lost.done():
+            raise SwitchLost(f"{self._label}: {self._lost.result()}")
+
     def lose(self, reason: str) -> None:
         """Declare the session lost; the first reason counts."""
         if not self._lost.done():
@@ -241,8 +246,7 @@ class Session:
             )
             if call.done() and not call.cancelled():
                 return call.result()
-            if self._lost.done():
-                raise SwitchLost(f"{self._label}: {self._lost.result()}")
+            self.check()
             if call.cancelled():
                 raise self._losing("the connection was closed")
             raise TimeoutError
