@@ -1,82 +1,140 @@
-"""The command line. One module per noun, imported only when it is called."""
+"""The command line: ``sdnblock NOUN VERB``, one module per noun.
+
+Command modules are imported when they are used, so that ``block add`` does not pay for
+gRPC. Exit status: 0 done; 1 refused or failed, with one line on stderr; 2 the command line
+itself cannot be understood; 130 interrupted. Anything else that is raised is a bug and
+keeps its traceback.
+"""
 
 from __future__ import annotations
 
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from sdnblock import __version__
+from sdnblock.cli.app import App
+from sdnblock.cli.text import printable
 from sdnblock.errors import SdnblockError
 
-# Command -> (module, one line of help): the line is here so that `--help` imports nothing.
 _COMMANDS: Final = {
-    "allow": ("allow", "Show and change the allowlist: what is never dropped or limited."),
-    "block": ("block", "Show and change the block list."),
-    "run": ("run", "Run the controller."),
-    "shell": ("shell", "Open p4runtime-shell on a switch."),
-    "switch": ("switch", "Look at the switches and what they hold."),
-    "switchd": ("switchd", "Make this machine's interfaces a switch that speaks P4Runtime."),
+    "block": "Block sources, prefixes and flows; see what is blocked and why.",
+    "allow": "The allowlist: what is never dropped or limited, whoever asks.",
+    "switch": "Look into switches: entries, counters, and what differs from the plan.",
+    "shell": "Open p4runtime-shell on a switch.",
+    "run": "Run the controller: keep the switches in step with the block list.",
+    "switchd": "Make this machine's network interfaces a P4Runtime switch (XDP).",
 }
+"""Every command and its line in the overview, which must not import them all."""
 
 
-class _Lazy(click.Group):
-    """Imports a command's module when the command is used."""
+class _Commands(click.Group):
+    """The top-level group: lazy, and one line on stderr for every expected failure."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_COMMANDS)
+        """In the order of the table, not of the alphabet."""
+        return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module that has the command's name, and take its ``command``."""
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"sdnblock.cli.{_COMMANDS[cmd_name][0]}")
+        module = importlib.import_module(f"sdnblock.cli.{cmd_name}")
         command: click.Command = module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The overview, from the table."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, help_) for name, (_, help_) in sorted(_COMMANDS.items())])
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run; with ``standalone_mode`` the process ends with the exit status."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, False, **extra)
+        status = 1
+        try:
+            result = super().main(args, prog_name, complete_var, False, **extra)
+            status = result if isinstance(result, int) else 0
+            sys.stdout.flush()
+        except click.exceptions.NoArgsIsHelpError as error:
+            status = error.exit_code
+            error.show()
+        except click.UsageError as error:
+            status = error.exit_code
+            _complain(_usage(error))
+        except click.ClickException as error:
+            status = error.exit_code
+            _complain(f"sdnblock: {error.format_message()}")
+        except SdnblockError as error:
+            _complain(f"sdnblock: {error}")
+        except (click.Abort, KeyboardInterrupt):
+            status = 130
+        except BrokenPipeError:
+            # The reader (head, less) has had enough. Python must not try to flush again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            status = 1
+        sys.exit(status)
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+def _usage(error: click.UsageError) -> str:
+    path = error.ctx.command_path if error.ctx is not None else "sdnblock"
+    problem = error.format_message().rstrip(".")
+    return f"{path}: {problem[:1].lower()}{problem[1:]} (see {path} --help)"
+
+
+def _complain(line: str) -> None:
+    click.echo(printable(line), err=True)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="TARGET is an address, a CIDR prefix, or a flow such as"
+    " 'udp:203.0.113.7:5060>198.51.100.9:5060' (in quotes: the shell means something else"
+    " by >; IPv6 in brackets).",
+)
 @click.option(
     "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Configuration file [default: $SDNBLOCK_CONFIG, ./sdnblock.toml,"
-    " /etc/sdnblock/sdnblock.toml].",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Configuration file.  [default: $SDNBLOCK_CONFIG, ./sdnblock.toml,"
+    " /etc/sdnblock/sdnblock.toml; without any, built-in values]",
 )
-@click.option("--redis", "redis_url", help="Redis URL, in place of the configuration's.")
-@click.version_option(__version__, prog_name="sdnblock")
+@click.option(
+    "--redis",
+    envvar="SDNBLOCK_REDIS",
+    metavar="URL",
+    help="Redis of the block list, in place of the configuration's: redis://, rediss:// or"
+    " unix://. Give passwords by the configuration's password_file, not here: others see"
+    " command lines.",
+)
+@click.version_option(__version__, "-V", "--version", message="sdnblock %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, config: Path | None, redis_url: str | None) -> None:
+def main(ctx: click.Context, config: Path | None, redis: str | None) -> None:
     """A network that protects its own SIP service.
 
-    Exit status: 0 done, 1 refused or failed, 2 wrong usage.
+    Operators, feeds and detectors block targets in a block list in Redis; the controller
+    (sdnblock run) keeps the tables of the switches in step with it. The block and allow
+    commands speak to Redis only and work without the controller.
+
+    \b
+    Exit status:
+      0    done
+      1    refused or failed; one line on stderr says why
+      2    the command line itself cannot be understood
+      130  interrupted
     """
-    ctx.obj = {"config": config, "redis_url": redis_url}
-
-
-def main(arguments: list[str] | None = None) -> Any:
-    """The entry point: expected failures are one line on standard error and status 1."""
-    try:
-        status = cli.main(args=arguments, prog_name="sdnblock", standalone_mode=False)
-        sys.stdout.flush()
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except SdnblockError as error:
-        print(f"sdnblock: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        # Who read our output has gone: leave quietly, also when Python flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    sys.exit(status if isinstance(status, int) else 0)
+    ctx.obj = App(config, redis)

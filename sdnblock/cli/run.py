@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from sdnblock.config import Config, load_config
+from sdnblock.cli.app import App, pass_app
+from sdnblock.config import Config
 
 
 @click.command("run")
@@ -20,8 +20,8 @@ from sdnblock.config import Config, load_config
     help="Configuration file, as before the command.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be changed, and change nothing.")
-@click.pass_obj
-def command(obj: dict[str, object], config: Path | None, dry_run: bool) -> None:
+@pass_app
+def command(app: App, config: Path | None, dry_run: bool) -> None:
     """Run the controller: keep the switches in step with the block list.
 
     It stays in the foreground and logs to standard error. SIGHUP reloads the allowlist
@@ -29,15 +29,8 @@ def command(obj: dict[str, object], config: Path | None, dry_run: bool) -> None:
     """
     from sdnblock.daemon import Daemon, show_differences
 
-    file = config or obj["config"]
-    assert file is None or isinstance(file, Path)
-
     def load() -> Config:
-        loaded = load_config(file)
-        url = obj["redis_url"]
-        if isinstance(url, str):
-            loaded = replace(loaded, redis=replace(loaded.redis, url=url))
-        return loaded
+        return app.load(config)
 
     settings = load()
     logging.basicConfig(
