@@ -101,6 +101,9 @@ class Dataplane(Protocol):
     def ports(self) -> dict[int, str]:
         """Port number (from 1) to interface name."""
 
+    def verify(self, device_config: bytes) -> None:
+        """Raises DeviceConfigError if :meth:`load` would; changes nothing."""
+
     def load(self, device_config: bytes) -> None:
         """Replace the program with ``device_config``: all tables start empty.
 
@@ -110,6 +113,10 @@ class Dataplane(Protocol):
     @property
     def loaded(self) -> bool:
         """Whether a program is in force (after load(), or adopted at start)."""
+
+    @property
+    def identity(self) -> str:
+        """Names the program in force: another after each load(), the same after adoption."""
 
     def table_size(self, table: str) -> int:
         """The most entries ``table`` can hold."""

@@ -74,6 +74,7 @@ class MemoryDataplane:
         self._ports = dict(ports or {1: "memory1", 2: "memory2"})
         self._sizes = {**TABLE_SIZES, **(table_sizes or {})}
         self._fd: int | None = None
+        self._loads = 0
         self.device_config = b""
         self._reset()
 
@@ -90,12 +91,17 @@ class MemoryDataplane:
         """Port number (from 1) to interface name."""
         return dict(self._ports)
 
-    def load(self, device_config: bytes) -> None:
-        """Start empty. Raises DeviceConfigError for nothing, and for :data:`UNLOADABLE`."""
+    def verify(self, device_config: bytes) -> None:
+        """Raises DeviceConfigError for nothing, and for :data:`UNLOADABLE`."""
         if not device_config:
             raise DeviceConfigError("the device config is empty")
         if device_config.startswith(UNLOADABLE):
             raise DeviceConfigError("the device config is not a program")
+
+    def load(self, device_config: bytes) -> None:
+        """Start empty. Raises DeviceConfigError as :meth:`verify` does."""
+        self.verify(device_config)
+        self._loads += 1
         self._reset()
         self.device_config = device_config
         if self._fd is None:
@@ -105,6 +111,11 @@ class MemoryDataplane:
     def loaded(self) -> bool:
         """Whether :meth:`load` has succeeded."""
         return bool(self.device_config)
+
+    @property
+    def identity(self) -> str:
+        """The number of this load."""
+        return f"memory {self._loads}"
 
     def table_size(self, table: str) -> int:
         """The most entries ``table`` can hold."""

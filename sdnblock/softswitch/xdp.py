@@ -117,18 +117,23 @@ class XdpDataplane:
         """Whether a program is in force."""
         return self._loaded is not None
 
+    @property
+    def identity(self) -> str:
+        """The kernel's number of the program in force; the same for whoever adopts it."""
+        return str(self._in_force().programs["pipeline"].id)
+
+    def verify(self, device_config: bytes) -> None:
+        """Let the kernel's verifier see a BPF object, and drop it. Raises DeviceConfigError."""
+        self._open(device_config).close()
+
     def load(self, device_config: bytes) -> None:
         """Load a BPF object with empty tables and put it on all interfaces, in one step each.
 
         Raises DeviceConfigError, with the running program left as it was, if the object is
         not ours or the kernel refuses it; BpfError if an interface does.
         """
+        fresh = self._open(device_config)
         try:
-            fresh = load_object(self._lib, device_config, _PROGRAMS, self._sizes)
-        except BpfError as error:
-            raise DeviceConfigError(str(error)) from None
-        try:
-            self._check(fresh)
             self._set_ports(fresh)
             staged = self._stage(fresh)
             self._attach_all(fresh)
@@ -138,6 +143,18 @@ class XdpDataplane:
         if self._pins and staged:
             self._settle(self._pins, staged)
         self._use(fresh)
+
+    def _open(self, device_config: bytes) -> Loaded:
+        try:
+            fresh = load_object(self._lib, device_config, _PROGRAMS, self._sizes)
+        except BpfError as error:
+            raise DeviceConfigError(str(error)) from None
+        try:
+            self._check(fresh)
+        except BaseException:
+            fresh.close()
+            raise
+        return fresh
 
     def close(self, keep: bool) -> None:
         """Stop; with ``keep`` everything stays in force for the next one to take over."""
