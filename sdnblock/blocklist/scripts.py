@@ -25,21 +25,27 @@ ADD: Final = (
     _CHECK
     + """
 -- KEYS: zset, facts, changes, then the zsets that these members must leave
--- ARGV: stream length, suffix of the zset, '1' to hint every member, then member, score, facts ...
+-- ARGV: stream length, '1' to hint every member, the suffixes of the zset and of those to leave,
+-- then member, score, facts ...
 local wrong = demand(KEYS[1], 'zset') or demand(KEYS[2], 'hash') or demand(KEYS[3], 'stream')
 for k = 4, #KEYS do wrong = wrong or demand(KEYS[k], 'zset') end
 if wrong then return wrong end
-for i = 4, #ARGV, 3 do
+local function hint(suffix, member)
+  if ARGV[2] == '1' then
+    redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[1], '*', 'key', suffix, 'target', member)
+  end
+end
+for i = #KEYS + 1, #ARGV, 3 do
   local member = ARGV[i]
   redis.call('ZADD', KEYS[1], ARGV[i + 1], member)
-  for k = 4, #KEYS do redis.call('ZREM', KEYS[k], member) end
+  hint(ARGV[3], member)
+  for k = 4, #KEYS do
+    if redis.call('ZREM', KEYS[k], member) == 1 then hint(ARGV[k], member) end
+  end
   if ARGV[i + 2] ~= '' then
     redis.call('HSET', KEYS[2], member, ARGV[i + 2])
   else
     redis.call('HDEL', KEYS[2], member)
-  end
-  if ARGV[3] == '1' then
-    redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[1], '*', 'key', ARGV[2], 'target', member)
   end
 end
 return redis.status_reply('OK')
@@ -88,8 +94,8 @@ return removed
 PURGE: Final = (
     _CHECK
     + """
--- KEYS: zset, facts, then the other zsets that share those facts
--- ARGV: now, how many at most. Returns how many were taken out.
+-- KEYS: zset, facts, changes, then the other zsets that share those facts
+-- ARGV: now, how many at most, stream length, suffix of the zset. Returns how many went.
 -- One step: an extension comes either before (then it is not expired) or after (then it is new).
 if not is(KEYS[1], 'zset') then return 0 end
 local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
@@ -97,21 +103,26 @@ local facts = is(KEYS[2], 'hash')
 for _, member in ipairs(expired) do
   redis.call('ZREM', KEYS[1], member)
   local held = false
-  for k = 3, #KEYS do
+  for k = 4, #KEYS do
     if is(KEYS[k], 'zset') and redis.call('ZSCORE', KEYS[k], member) then held = true end
   end
   if facts and not held then redis.call('HDEL', KEYS[2], member) end
+end
+if #expired > 0 and is(KEYS[3], 'stream') then
+  -- Without a target: housekeeping, nothing to look at.
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'key', ARGV[4], 'target', '')
 end
 return #expired
 """
 )
 
 SCORES: Final = """
--- KEYS: zset. ARGV: members. Returns the scores, false for what is not there.
+-- KEYS: zset. ARGV: members. Returns the scores, false for what is not there; nothing at all
+-- if the key is no sorted set.
 local scores = {}
 for i, member in ipairs(ARGV) do
   local score = redis.pcall('ZSCORE', KEYS[1], member)
-  if type(score) == 'table' then return score end
+  if type(score) == 'table' then return {} end
   scores[i] = score
 end
 return scores
@@ -136,9 +147,9 @@ return 1
 """
 
 META: Final = """
--- KEYS: meta. ARGV: version, instance, created. Writes them if there is none; returns what holds.
+-- KEYS: meta. ARGV: version, instance, created. Writes them if there is none.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('HSET', KEYS[1], 'version', ARGV[1], 'instance', ARGV[2], 'created', ARGV[3])
 end
-return redis.call('HMGET', KEYS[1], 'version', 'instance', 'created')
+return 1
 """

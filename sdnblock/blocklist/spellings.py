@@ -26,8 +26,3 @@ def others(targets: Collection[Target], members: Iterable[bytes]) -> list[bytes]
         if target in targets and str(target).encode("ascii") != member:
             found.append(member)
     return found
-
-
-def is_canonical(member: bytes, target: Target) -> bool:
-    """Whether ``member``, which means ``target``, is spelled as we would."""
-    return bool(_ONLY_ONE.fullmatch(member)) or str(target).encode("ascii") == member

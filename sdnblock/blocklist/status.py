@@ -88,24 +88,27 @@ class StatusStore:
 
         Raises BlockListError for a contract version that this code does not speak.
         """
-        return parse_meta(
-            await self._link.command("HMGET", self._keys.meta, "version", "instance", "created"),
-            self._link.place,
-        )
+        return await read_meta(self._link, self._keys)
 
     async def ensure_meta(self) -> Meta:
         """The mark of this database, written now if there was none."""
         words: list[Value] = [CONTRACT_VERSION, secrets.token_hex(16), repr(self._clock())]
-        meta = parse_meta(
-            await self._link.run(scripts.META, [self._keys.meta], words), self._link.place
-        )
+        await self._link.run(scripts.META, [self._keys.meta], words)
+        meta = await self.meta()
         if meta is None:
             raise BlockListError(f"{self._link.place}: {self._keys.meta} has no field 'version'")
         return meta
 
 
-def parse_meta(fields: Sequence[bytes | None], place: str) -> Meta | None:
-    """(version, instance, created) as Redis holds them; None if there is no version."""
+async def read_meta(link: Link, keys: Keys) -> Meta | None:
+    """The mark of a database; None: there is none. Raises as :meth:`StatusStore.meta` does."""
+    place = link.place
+    kind = await link.command("TYPE", keys.meta)
+    if kind not in (b"hash", b"none"):
+        raise BlockListError(
+            f"{place}: {keys.meta} is a {kind.decode('ascii', 'replace')}, not a hash: delete it"
+        )
+    fields = await link.command("HMGET", keys.meta, "version", "instance", "created")
     version, instance, created = fields
     if version is None:
         return None

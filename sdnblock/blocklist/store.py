@@ -78,7 +78,7 @@ class Store(StatusStore):
             names = [self._keys.claims(key), self._keys.facts(key.origin), self._keys.changes]
             names += [self._keys.claims(other) for other in others]
             for chunk in _chunks(group, _CHUNK):
-                words: list[Value] = [STREAM_LENGTH, self._keys.suffix(key), hint]
+                words: list[Value] = [STREAM_LENGTH, hint, *map(self._keys.suffix, (key, *others))]
                 for claim in chunk:
                     since = now if claim.since is None else claim.since
                     facts = write_facts(claim.reason, since)
@@ -143,7 +143,7 @@ class Store(StatusStore):
         found: list[Claim] = []
         for key in sets:
             scores = await self._link.run(scripts.SCORES, [self._keys.claims(key)], members)
-            for member, score in zip(members, scores, strict=True):
+            for member, score in zip(members, scores, strict=False):  # none: no longer a zset
                 if score is not None and float(score) > self._clock():
                     facts = await self._facts(self._keys.facts(key.origin), [member])
                     found.append(_claim(target, key, float(score), facts[0]))
@@ -185,7 +185,7 @@ class Store(StatusStore):
         _check_expiry(expires)
         names = [self._keys.allow, self._keys.allow_facts, self._keys.changes]
         facts = write_facts(note, self._clock())
-        words: list[Value] = [STREAM_LENGTH, "allow", "1", str(prefix), _score(expires), facts]
+        words: list[Value] = [STREAM_LENGTH, "1", "allow", str(prefix), _score(expires), facts]
         await self._link.run(scripts.ADD, names, words)
 
     async def allow_remove(self, prefix: Source | Prefix) -> list[Allowed]:
@@ -215,19 +215,21 @@ class Store(StatusStore):
         """
         total = 0
         for key in await self.origins():
-            names = [self._keys.claims(key), self._keys.facts(key.origin)]
+            names = [self._keys.claims(key), self._keys.facts(key.origin), self._keys.changes]
             names += [
                 self._keys.claims(ClaimKey(key.origin, action))
                 for action in ACTIONS
                 if action != key.action
             ]
-            total += await self._purge_set(names, now)
-        return total + await self._purge_set([self._keys.allow, self._keys.allow_facts], now)
+            total += await self._purge_set(names, self._keys.suffix(key), now)
+        names = [self._keys.allow, self._keys.allow_facts, self._keys.changes]
+        return total + await self._purge_set(names, "allow", now)
 
-    async def _purge_set(self, names: list[str], now: float) -> int:
+    async def _purge_set(self, names: list[str], suffix: str, now: float) -> int:
         total = 0
+        words: list[Value] = [repr(now), _PURGED, STREAM_LENGTH, suffix]
         while True:
-            purged = int(await self._link.run(scripts.PURGE, names, [repr(now), _PURGED]))
+            purged = int(await self._link.run(scripts.PURGE, names, words))
             total += purged
             if purged < _PURGED:
                 return total

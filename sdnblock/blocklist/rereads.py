@@ -1,0 +1,101 @@
+"""When to read which sorted set again.
+
+A notice says only that a key changed, not what. A set is read at most once per
+max(0.5 s, 4 x its last reading), so that large sets under constant change cost
+at most a fifth of the controller. Our own writers also leave hints in the
+stream, which tell the change itself: a notice that came with a hint needs no
+prompt reading, only a late one to be sure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from sdnblock.blocklist.claims import ClaimKey
+
+SetId = ClaimKey | None
+"""A claim set, or None: the allowlist."""
+
+_SPACING: Final = 0.5
+_SHARE: Final = 4.0
+_HINT_WAIT: Final = 0.3
+"""How long a notice that came together with some hint waits for a hint about its own key."""
+_HINT_MEMORY: Final = 0.1
+_TO_BE_SURE: Final = 10.0
+
+
+class Rereads:
+    """Due times of sets. Times are of ``clock`` (monotonic seconds)."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._due: dict[SetId, float] = {}
+        self._awaiting_hint: set[SetId] = set()
+        self._earliest: dict[SetId, float] = {}
+        self._hinted: dict[SetId, float] = {}
+        self._woken = asyncio.Event()
+
+    def changed(self, sets: Iterable[SetId], with_hints: bool) -> None:
+        """Notices came for ``sets``; ``with_hints``: the stream changed at the same time."""
+        now = self._clock()
+        for key in sets:
+            if not with_hints:
+                self._awaiting_hint.discard(key)
+                self._mark(key, now)
+            elif now - self._hinted.pop(key, -1.0) < _HINT_MEMORY:
+                self._mark(key, now + _TO_BE_SURE)
+            elif key not in self._due:
+                self._awaiting_hint.add(key)
+                self._mark(key, now + _HINT_WAIT)
+
+    def hinted(self, key: SetId) -> None:
+        """The stream told a change of ``key``."""
+        now = self._clock()
+        if key in self._awaiting_hint:
+            self._awaiting_hint.discard(key)
+            self._due[key] = now + _TO_BE_SURE
+        else:
+            self._hinted[key] = now
+
+    def done(self, key: SetId, seconds: float) -> None:
+        """``key`` has been read, which took that long."""
+        self._earliest[key] = self._clock() + max(_SPACING, _SHARE * seconds)
+
+    def forget(self, key: SetId) -> None:
+        """``key`` is gone."""
+        for times in (self._due, self._earliest, self._hinted):
+            times.pop(key, None)
+        self._awaiting_hint.discard(key)
+
+    def take(self) -> list[SetId]:
+        """The sets that are due; they are no longer marked."""
+        now = self._clock()
+        due = [key for key in self._due if self._when(key) <= now]
+        for key in due:
+            del self._due[key]
+            self._awaiting_hint.discard(key)
+        return due
+
+    async def wait(self, longest: float) -> None:
+        """Until a set may be due or :meth:`wake`; at most ``longest`` seconds."""
+        soonest = min(map(self._when, self._due), default=None)
+        if soonest is not None:
+            longest = min(longest, max(0.0, soonest - self._clock()))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), longest)
+        self._woken.clear()
+
+    def _when(self, key: SetId) -> float:
+        return max(self._due[key], self._earliest.get(key, 0.0))
+
+    def wake(self) -> None:
+        """End :meth:`wait` now."""
+        self._woken.set()
+
+    def _mark(self, key: SetId, due: float) -> None:
+        self._due[key] = min(due, self._due.get(key, due))
+        self.wake()

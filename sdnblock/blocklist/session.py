@@ -1,0 +1,315 @@
+"""One connection to Redis from opening to failure: the watcher's work.
+
+Three sources of news. The *stream* of hints is fast: the hinted members are
+asked for and told. *Notices* (tracking) say that somebody changed a key: the
+key is read again, and what differs is told. A slow full reading is the net
+under both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Iterable
+from typing import Final
+
+from sdnblock.block import Flow, Target
+from sdnblock.blocklist import scripts
+from sdnblock.blocklist.changes import (
+    Ready,
+    RefusedMembers,
+    RefusedNow,
+    Single,
+    SingleAllow,
+    WatchEvent,
+    Whole,
+    WholeAllow,
+)
+from sdnblock.blocklist.claims import MAX_MEMBER, Meta, parse_allow_member, parse_member
+from sdnblock.blocklist.connect import open_redis
+from sdnblock.blocklist.keys import Keys
+from sdnblock.blocklist.link import WINDOW, Link
+from sdnblock.blocklist.outbox import Outbox
+from sdnblock.blocklist.rereads import Rereads, SetId
+from sdnblock.blocklist.settings import RedisSettings
+from sdnblock.blocklist.shadow import Shadow
+from sdnblock.blocklist.status import read_meta
+from sdnblock.blocklist.tracking import Tracking
+from sdnblock.errors import BlockListError
+
+_log = logging.getLogger(__name__)
+
+_HINTS: Final = 1000
+_NET: Final = 60.0
+"""Seconds between full readings; more where one takes long (they stay under 2 % of the time)."""
+_NET_SHARE: Final = 50.0
+
+
+class Session:
+    """News from one connection, until it fails.
+
+    ``told`` holds the claim sets that the consumer may hold claims of; it is kept
+    up to date here and outlives the session, so that keys that vanish between two
+    sessions are told as empty.
+    """
+
+    def __init__(self, settings: RedisSettings, keys: Keys, told: set[SetId]) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._told = told
+        self._outbox = Outbox()
+        self._rereads = Rereads()
+        self._shadows: dict[SetId, Shadow[Target]] = {}
+        # While a set is told whole: its id and what has been gathered.
+        self._gathering: tuple[SetId, dict[Target, float]] | None = None
+        self._flushed = False
+        self._meta_changed = False
+        self._meta: Meta | None = None
+        self._link: Link
+
+    async def events(self) -> AsyncGenerator[list[WatchEvent], None]:
+        """Everything, ``Ready``, then changes. Raises BlockListError when Redis fails."""
+        client = await open_redis(self._settings)
+        self._link = Link(client, self._settings.place)
+        tracking = Tracking(client, self._keys.prefix, self._settings.place, self._settings.timeout)
+        try:
+            await tracking.open()
+            work = asyncio.create_task(self._work(tracking))
+            try:
+                while True:
+                    yield await self._outbox.take()
+            finally:
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+        finally:
+            await tracking.close()
+            await client.aclose()
+
+    async def _work(self, tracking: Tracking) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._take_notices(tracking))
+                tasks.create_task(tracking.keep_alive())
+                position = await self._stream_position()
+                await self._tell_everything()
+                if position is not None:
+                    tasks.create_task(self._follow_stream(position))
+                await self._read_again_for_ever()
+        except BaseExceptionGroup as group:
+            expected, bugs = group.split(BlockListError)
+            self._outbox.fail(_first(bugs or expected or group))
+
+    # --- everything -----------------------------------------------------------------
+
+    async def _tell_everything(self) -> None:
+        self._meta = await read_meta(self._link, self._keys)
+        sets = self._told | await self._discover()
+        await self._tell_whole(None)  # first: what is allowed must be known before any block
+        for key in sorted(sets - {None}, key=str):
+            await self._tell_whole(key)
+        self._outbox.put(Ready(self._meta))
+
+    async def _discover(self) -> set[SetId]:
+        found: set[SetId] = set()
+        async for names in self._link.keys(self._keys.pattern("origin")):
+            found.update(key for key in map(self._keys.parse_claims, names) if key is not None)
+        return found
+
+    async def _tell_whole(self, key: SetId) -> None:
+        """Read one set from nothing and tell all of it."""
+        shadow: Shadow[Target] = Shadow(parse_allow_member if key is None else parse_member)
+        self._shadows[key] = shadow
+        members: dict[Target, float] = {}
+        self._gathering = (key, members)
+        try:
+            wrong = await self._wrong_type(key)
+            if wrong is None:
+                await self._read(key, shadow)
+        finally:
+            self._gathering = None
+        self._put_whole(key, members, shadow.refused if wrong is None else wrong)
+
+    def _put_whole(self, key: SetId, members: dict[Target, float], refused: RefusedMembers) -> None:
+        if key is None:
+            allows = {t: at for t, at in members.items() if not isinstance(t, Flow)}
+            self._outbox.put(WholeAllow(allows, refused))
+            return
+        self._outbox.put(Whole(key, members, refused))
+        if members or refused:
+            self._told.add(key)
+        else:
+            self._told.discard(key)
+            self._shadows.pop(key, None)
+            self._rereads.forget(key)
+
+    # --- reading one set ------------------------------------------------------------
+
+    async def _read(self, key: SetId, shadow: Shadow[Target]) -> None:
+        started = time.monotonic()
+        shadow.begin()
+        async for window in self._link.members(self._name(key)):
+            for at in range(0, len(window), WINDOW):
+                await self._outbox.room()
+                self._tell(key, shadow.window(window[at : at + WINDOW]))
+                await asyncio.sleep(0)
+        self._tell(key, shadow.finish())
+        self._rereads.done(key, time.monotonic() - started)
+
+    async def _read_again(self, key: SetId) -> None:
+        shadow = self._shadows.get(key)
+        wrong = await self._wrong_type(key)
+        if shadow is None or wrong is not None:
+            await self._tell_whole(key)
+            return
+        refusals = shadow.refusals
+        await self._read(key, shadow)
+        if not len(shadow):
+            self._put_whole(key, {}, [])
+        elif shadow.refusals != refusals:
+            self._outbox.put(RefusedNow(key, shadow.refused))
+
+    def _tell(self, key: SetId, changes: dict[Target, float | None]) -> None:
+        """Tell single changes, or gather them where the whole set is about to be told."""
+        if self._gathering is not None and self._gathering[0] == key:
+            members = self._gathering[1]
+            for target, expires in changes.items():
+                if expires is None:
+                    members.pop(target, None)
+                else:
+                    members[target] = expires
+        elif key is not None:
+            self._outbox.put(*(Single(key, target, at) for target, at in changes.items()))
+        else:
+            self._outbox.put(
+                *(SingleAllow(t, at) for t, at in changes.items() if not isinstance(t, Flow))
+            )
+
+    async def _wrong_type(self, key: SetId) -> RefusedMembers | None:
+        name = self._name(key)
+        kind: bytes = await self._link.command("TYPE", name)
+        if kind in (b"zset", b"none"):
+            return None
+        return [(name, f"is a {kind.decode('ascii', 'replace')}, not a sorted set")]
+
+    def _name(self, key: SetId) -> str:
+        return self._keys.allow if key is None else self._keys.claims(key)
+
+    # --- notices --------------------------------------------------------------------
+
+    async def _take_notices(self, tracking: Tracking) -> None:
+        changes, allow = self._keys.changes.encode(), self._keys.allow.encode()
+        meta = self._keys.meta.encode()
+        async for names in tracking.notices():
+            if names is None:
+                self._flushed = True
+                self._rereads.wake()
+                continue
+            sets: set[SetId] = {key for key in map(self._keys.parse_claims, names) if key}
+            if allow in names:
+                sets.add(None)
+            self._rereads.changed(sets, with_hints=changes in names)
+            if meta in names:
+                self._meta_changed = True
+                self._rereads.wake()
+
+    async def _read_again_for_ever(self) -> None:
+        net = time.monotonic() + _NET
+        while True:
+            if self._flushed:
+                self._flushed = False
+                await self._tell_everything()
+            if self._meta_changed:
+                self._meta_changed = False
+                await self._look_at_meta()
+            for key in self._rereads.take():
+                await self._read_again(key)
+            if time.monotonic() >= net:
+                started = time.monotonic()
+                for key in await self._discover() | self._shadows.keys():
+                    await self._read_again(key)
+                now = time.monotonic()
+                net = now + max(_NET, _NET_SHARE * (now - started))
+            await self._rereads.wait(max(0.0, net - time.monotonic()))
+
+    async def _look_at_meta(self) -> None:
+        """The mark went missing or became another: the consumer must know."""
+        before, self._meta = self._meta, await read_meta(self._link, self._keys)
+        if before is not None and before != self._meta:
+            self._outbox.put(Ready(self._meta))
+
+    # --- the stream of hints --------------------------------------------------------
+
+    async def _stream_position(self) -> bytes | None:
+        """The last entry's id: hints after it are ours to follow. None: it is no stream."""
+        name = self._keys.changes
+        kind = await self._link.command("TYPE", name)
+        if kind not in (b"stream", b"none"):
+            _log.warning(
+                "%s: %s is a %s, not a stream: changes take up to a second; delete it",
+                *(self._link.place, name, kind.decode("ascii", "replace")),
+            )
+            return None
+        last = await self._link.command("XREVRANGE", name, "+", "-", "COUNT", 1)
+        return last[0][0] if last else b"0-0"
+
+    async def _follow_stream(self, position: bytes) -> None:
+        block = int(self._settings.timeout * 1000 / 3)
+        while True:
+            reply = await self._link.command(
+                *("XREAD", "COUNT", _HINTS, "BLOCK", block),
+                *("STREAMS", self._keys.changes, position),
+            )
+            if not reply:
+                continue
+            entries = reply[0][1]
+            position = entries[-1][0]
+            hints: dict[SetId, set[bytes]] = {}
+            for _, fields in entries:
+                self._take_hint(fields, hints)
+            for key, members in hints.items():
+                await self._outbox.room()
+                await self._look_at(key, members)
+                self._rereads.hinted(key)
+
+    def _take_hint(self, fields: dict[bytes, bytes], hints: dict[SetId, set[bytes]]) -> None:
+        suffix, member = fields.get(b"key", b""), fields.get(b"target", b"")
+        key = self._keys.parse_suffix(suffix)
+        if key is None and suffix != b"allow":
+            return
+        members = hints.setdefault(key, set())
+        if 0 < len(member) <= MAX_MEMBER:
+            members.add(member)
+
+    async def _look_at(self, key: SetId, members: Iterable[bytes]) -> None:
+        """Ask for the hinted members of one set and tell what is different."""
+        shadow = self._shadows.get(key)
+        if shadow is None:
+            shadow = Shadow(parse_allow_member if key is None else parse_member)
+        wanted: dict[Target, set[bytes]] = {}
+        for member in members:
+            found = shadow.spellings(member)
+            if found is not None:
+                wanted.setdefault(found[0], set()).update(found[1])
+        flat = [name for names in wanted.values() for name in names]
+        if not flat:
+            return
+        scores = await self._link.run(scripts.SCORES, [self._name(key)], flat)
+        if len(scores) != len(flat):
+            return  # no sorted set: the notice of that leads to a reading, which says so
+        # Looked up again: the set may have been told whole meanwhile.
+        shadow = self._shadows.setdefault(key, shadow)
+        fresh = iter(scores)
+        changes: dict[Target, float | None] = {}
+        for target, names in wanted.items():
+            now = [(name, None if (s := next(fresh)) is None else float(s)) for name in names]
+            if shadow.update(target, now):
+                changes[target] = shadow.expires(target)
+        if changes and key is not None:
+            self._told.add(key)
+        self._tell(key, changes)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
