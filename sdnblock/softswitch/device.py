@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from finsy.proto import p4r
@@ -59,9 +60,18 @@ class Device:
     """What the servicer works on. Everything runs in one event loop."""
 
     def __init__(
-        self, dataplane: Dataplane, device_id: int = 1, store: ConfigStore | None = None
+        self,
+        dataplane: Dataplane,
+        device_id: int = 1,
+        store: ConfigStore | None = None,
+        on_load: Callable[[], None] = lambda: None,
     ) -> None:
-        """Takes over what the data plane runs, if ``store`` knows it. Raises SdnblockError."""
+        """Takes over what the data plane runs, if ``store`` knows it. Raises SdnblockError.
+
+        ``on_load`` is called whenever another program has been put in force.
+        """
+        self._on_load = on_load
+        self._identity = dataplane.identity if dataplane.loaded else ""
         self.device_id = device_id
         self.dataplane = dataplane
         self.arbitration = Arbitration(device_id)
@@ -138,6 +148,14 @@ class Device:
         return None
 
     # Events.
+
+    def pipeline_set(self) -> None:
+        """After each SetForwardingPipelineConfig, also one that failed."""
+        self.watch_events()
+        identity = self.dataplane.identity if self.dataplane.loaded else ""
+        if identity != self._identity:
+            self._identity = identity
+            self._on_load()
 
     def watch_events(self) -> None:
         """Follow the data plane's event descriptor, which changes with each load."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,10 +37,10 @@ class Tls:
 
 
 class Listener:
-    """A running server. ``port`` is the TCP port it has (0 on a Unix socket)."""
+    """A running server. ``address`` is where it listens, with the port it got."""
 
-    def __init__(self, device: Device, servicer: Servicer, server: grpc.aio.Server, port: int):
-        self.port = port
+    def __init__(self, device: Device, servicer: Servicer, server: grpc.aio.Server, address: str):
+        self.address = address
         self._device = device
         self._servicer = servicer
         self._server = server
@@ -58,10 +59,13 @@ async def listen(
 
     Raises SdnblockError if the address is in use or wrong, or TLS files are.
     """
+    credentials = tls.credentials() if tls else None
+    unix = address.startswith("unix:")
+    if not unix:
+        _check_free(address)
     server = grpc.aio.server(options=OPTIONS)
     servicer = Servicer(device)
     servicer.add_to(server)
-    credentials = tls.credentials() if tls else None
     try:
         if credentials:
             port = server.add_secure_port(address, credentials)
@@ -71,12 +75,28 @@ async def listen(
         port = 0
     if not port:
         raise SdnblockError(
-            f"cannot listen on {address}: it is in use, or no address of this host"
-            + (", or the TLS files do not fit together" if tls else "")
+            f"cannot listen on {address}"
+            + (": the TLS files do not fit together" if tls else ": is it in use?")
         )
     await server.start()
     device.watch_events()
-    return Listener(device, servicer, server, 0 if address.startswith("unix:") else port)
+    host, _, _ = address.rpartition(":")
+    return Listener(device, servicer, server, address if unix else f"{host}:{port}")
+
+
+def _check_free(address: str) -> None:
+    """gRPC does not say why an address cannot be had; a plain socket does."""
+    host, _, port = address.rpartition(":")
+    try:
+        (family, kind, protocol, _, where), *_ = socket.getaddrinfo(
+            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise SdnblockError(f"cannot listen on {address}: {reason}") from None
 
 
 def _read(path: Path) -> bytes:

@@ -155,7 +155,7 @@ class Servicer:
             try:
                 await device.pipelines.set(request.action, config, pause)
             finally:
-                device.watch_events()
+                device.pipeline_set()
 
     async def _get_config(
         self, request: p4r.GetForwardingPipelineConfigRequest, context: Context
