@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from finsy.proto import p4r
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,3 +75,14 @@ def test_ports_of_replicas_compare_however_they_are_written() -> None:
     assert configure.same_replication(wanted, held)
     group.replicas[1].port = b"\1" * 9
     assert not configure.same_replication(wanted, held)
+
+
+def test_rates_are_the_same_but_for_bmv2s_rounding() -> None:
+    def rates(pps: int, burst: int) -> p4r.MeterConfig:
+        return configure.meter_entity(1, 0, pps, burst).meter_entry.config
+
+    assert configure.same_rates(rates(7, 9), rates(7, 9))
+    assert not configure.same_rates(rates(8, 9), rates(7, 9))
+    assert not configure.same_rates(rates(6, 9), rates(7, 9))
+    assert not configure.same_rates(rates(7, 8), rates(7, 9))
+    assert configure.same_rates(rates(248, 9), rates(249, 9)), "249e-6 * 1e6 is below 249"

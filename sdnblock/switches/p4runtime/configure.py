@@ -186,16 +186,20 @@ def meter_entity(meter_id: int, index: int, rate: int, burst: int) -> p4r.Entity
     return entity
 
 
-def same_rates(one: p4r.MeterConfig, other: p4r.MeterConfig) -> bool:
-    """Whether two meter configurations are the same, but for a server's rounding.
+def same_rates(held: p4r.MeterConfig, wanted: p4r.MeterConfig) -> bool:
+    """Whether a meter's configuration is the wanted one, but for a server's rounding.
 
-    BMv2 keeps rates as packets a microsecond in floating point.
+    BMv2 keeps rates as packets a microsecond in floating point, and cuts them when read.
     """
     return (
-        abs(one.cir - other.cir) <= 1
-        and abs(one.pir - other.pir) <= 1
-        and (one.cburst, one.pburst) == (other.cburst, other.pburst)
+        held.cir in (wanted.cir, _cut(wanted.cir))
+        and held.pir in (wanted.pir, _cut(wanted.pir))
+        and (held.cburst, held.pburst) == (wanted.cburst, wanted.pburst)
     )
+
+
+def _cut(rate: int) -> int:
+    return int(rate / 1000000.0 * 1000000.0)
 
 
 def sample_meter(schema: Schema, settings: SwitchSettings) -> p4r.Entity | None:
