@@ -58,7 +58,7 @@ class RefusedNow:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Everything has been told once since connecting, or since Redis was emptied.
+    """Everything has been told since the beginning, or since ``Disconnected``. Ends its list.
 
     ``meta`` is the database's mark; None: there is none (never written, or lost).
     """
@@ -68,7 +68,11 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """Redis cannot be asked; ``message`` is one line. What was told stays valid until expiry."""
+    """Redis cannot be asked, or was emptied; ``message`` is one line.
+
+    What was told stays in force. From here to the next ``Ready`` everything is
+    told anew, so what is missing then may be lost rather than removed: ``meta`` tells.
+    """
 
     message: str
 

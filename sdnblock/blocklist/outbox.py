@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from sdnblock.blocklist.changes import WatchEvent, Whole, WholeAllow
+from sdnblock.blocklist.changes import Disconnected, Ready, WatchEvent, Whole, WholeAllow
 
 _FULL: Final = 200_000
 _BATCH: Final = 2000
@@ -48,10 +48,21 @@ class Outbox:
                 raise self._failure
             self._filled.clear()
             await self._filled.wait()
-        batch, self._events = self._events[:_BATCH], self._events[_BATCH:]
+        cut = _cut(self._events)
+        batch, self._events = self._events[:cut], self._events[cut:]
         self._weight -= sum(map(_weight, batch))
         self._drained.set()
         return batch
+
+
+def _cut(events: list[WatchEvent]) -> int:
+    """How many to take: a list ends with Ready, and Disconnected begins one."""
+    for at, event in enumerate(events[:_BATCH]):
+        if isinstance(event, Ready):
+            return at + 1
+        if isinstance(event, Disconnected) and at:
+            return at
+    return _BATCH
 
 
 def _weight(event: WatchEvent) -> int:

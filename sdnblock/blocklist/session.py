@@ -17,6 +17,7 @@ from typing import Final
 from sdnblock.block import Flow, Target
 from sdnblock.blocklist import scripts
 from sdnblock.blocklist.changes import (
+    Disconnected,
     Ready,
     RefusedMembers,
     RefusedNow,
@@ -63,7 +64,10 @@ class Session:
         self._shadows: dict[SetId, Shadow[Target]] = {}
         # While a set is told whole: its id and what has been gathered.
         self._gathering: tuple[SetId, dict[Target, float]] | None = None
+        # Held while everything is told, and while hints are looked up and told.
+        self._order = asyncio.Lock()
         self._flushed = False
+        self._lost = False
         self._meta_changed = False
         self._meta: Meta | None = None
         self._link: Link
@@ -103,12 +107,25 @@ class Session:
     # --- everything -----------------------------------------------------------------
 
     async def _tell_everything(self) -> None:
-        self._meta = await read_meta(self._link, self._keys)
-        sets = self._told | await self._discover()
-        await self._tell_whole(None)  # first: what is allowed must be known before any block
-        for key in sorted(sets - {None}, key=str):
-            await self._tell_whole(key)
-        self._outbox.put(Ready(self._meta))
+        async with self._order:
+            self._meta = await read_meta(self._link, self._keys)
+            sets = self._told | await self._discover()
+            await self._tell_whole(None)  # first: what is allowed must be known before any block
+            for key in sorted(sets - {None}, key=str):
+                await self._tell_whole(key)
+            self._outbox.put(Ready(self._meta))
+
+    async def _is_ours(self) -> bool:
+        """Whether the mark is still the one we read: asked before anything is told as gone.
+
+        What vanished because Redis was emptied must not be told like a removal:
+        the consumer has to know of the loss first.
+        """
+        if self._meta is None or await read_meta(self._link, self._keys) == self._meta:
+            return True
+        self._lost = True
+        self._rereads.wake()
+        return False
 
     async def _discover(self) -> set[SetId]:
         found: set[SetId] = set()
@@ -153,14 +170,16 @@ class Session:
                 await self._outbox.room()
                 self._tell(key, shadow.window(window[at : at + WINDOW]))
                 await asyncio.sleep(0)
-        self._tell(key, shadow.finish())
+        if await self._is_ours():
+            self._tell(key, shadow.finish())
         self._rereads.done(key, time.monotonic() - started)
 
     async def _read_again(self, key: SetId) -> None:
         shadow = self._shadows.get(key)
         wrong = await self._wrong_type(key)
         if shadow is None or wrong is not None:
-            await self._tell_whole(key)
+            if await self._is_ours():
+                await self._tell_whole(key)
             return
         refusals = shadow.refusals
         await self._read(key, shadow)
@@ -201,7 +220,7 @@ class Session:
         changes, allow = self._keys.changes.encode(), self._keys.allow.encode()
         meta = self._keys.meta.encode()
         async for names in tracking.notices():
-            if names is None:
+            if names is None:  # FLUSHALL or FLUSHDB, perhaps of another database
                 self._flushed = True
                 self._rereads.wake()
                 continue
@@ -216,27 +235,32 @@ class Session:
     async def _read_again_for_ever(self) -> None:
         net = time.monotonic() + _NET
         while True:
-            if self._flushed:
-                self._flushed = False
-                await self._tell_everything()
             if self._meta_changed:
                 self._meta_changed = False
                 await self._look_at_meta()
+            if self._flushed:
+                self._flushed = False
+                self._lost = self._meta is None or not await self._is_ours()
+            if self._lost:
+                self._lost = False
+                self._outbox.put(Disconnected(f"{self._link.place} was emptied or replaced"))
+                await self._tell_everything()
             for key in self._rereads.take():
-                await self._read_again(key)
-            if time.monotonic() >= net:
+                if not self._lost:
+                    await self._read_again(key)
+            if time.monotonic() >= net and await self._is_ours():
                 started = time.monotonic()
                 for key in await self._discover() | self._shadows.keys():
-                    await self._read_again(key)
+                    if not self._lost:
+                        await self._read_again(key)
                 now = time.monotonic()
                 net = now + max(_NET, _NET_SHARE * (now - started))
             await self._rereads.wait(max(0.0, net - time.monotonic()))
 
     async def _look_at_meta(self) -> None:
-        """The mark went missing or became another: the consumer must know."""
-        before, self._meta = self._meta, await read_meta(self._link, self._keys)
-        if before is not None and before != self._meta:
-            self._outbox.put(Ready(self._meta))
+        """The mark was written, which is well, or went missing or became another."""
+        if await self._is_ours() and self._meta is None:
+            self._meta = await read_meta(self._link, self._keys)
 
     # --- the stream of hints --------------------------------------------------------
 
@@ -269,7 +293,8 @@ class Session:
                 self._take_hint(fields, hints)
             for key, members in hints.items():
                 await self._outbox.room()
-                await self._look_at(key, members)
+                async with self._order:
+                    await self._look_at(key, members)
                 self._rereads.hinted(key)
 
     def _take_hint(self, fields: dict[bytes, bytes], hints: dict[SetId, set[bytes]]) -> None:
@@ -297,7 +322,9 @@ class Session:
         scores = await self._link.run(scripts.SCORES, [self._name(key)], flat)
         if len(scores) != len(flat):
             return  # no sorted set: the notice of that leads to a reading, which says so
-        # Looked up again: the set may have been told whole meanwhile.
+        if None in scores and not await self._is_ours():
+            return
+        # Looked up again: the set may have been read meanwhile.
         shadow = self._shadows.setdefault(key, shadow)
         fresh = iter(scores)
         changes: dict[Target, float | None] = {}

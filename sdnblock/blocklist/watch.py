@@ -56,8 +56,10 @@ class Watcher:
 
         After every (re)connect: ``WholeAllow``, one ``Whole`` for each key that
         there is or that was told before, ``Ready``; then changes. While Redis is
-        away: one ``Disconnected`` for every different message. Ends only when the
-        caller stops iterating; never raises for what Redis does.
+        away: one ``Disconnected`` for every different message. When it was emptied
+        or replaced: ``Disconnected``, then everything again as after a reconnect.
+        A list with ``Ready`` ends with it; one with ``Disconnected`` begins with it.
+        Ends only when the caller stops iterating; never raises for what Redis does.
         """
         wait, message = _FIRST_WAIT, ""
         while True:
