@@ -1,4 +1,4 @@
-"""A real BMv2 in a network namespace of its own, spoken to over a Unix socket."""
+"""Real switches, each in a network namespace of its own, spoken to over a Unix socket."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import pytest
 
@@ -24,15 +24,14 @@ def _ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
-class Bmv2:
-    """``simple_switch_grpc`` without a pipeline, ports 1 and 2 on ``h1`` and ``h2``."""
+class Machine:
+    """A switch with nothing in it; its ports 1 and 2 are on ``h1`` and ``h2``."""
 
     def __init__(self, folder: Path) -> None:
         """Make the namespace and its links; :meth:`start` starts the switch."""
         self.namespace = f"sdnb{secrets.token_hex(4)}"
-        self.address = f"unix:{folder}/bmv2"
-        self._log = folder / "bmv2.log"
-        self._socket = folder / "bmv2"
+        self.address = f"unix:{folder}/switch"
+        self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         _ip("netns", "add", self.namespace)
         for port in (1, 2):
@@ -41,27 +40,34 @@ class Bmv2:
             _ip(*inside, "set", f"s{port}", "up")
             _ip(*inside, "set", f"h{port}", "up")
 
+    def command(self) -> list[str]:
+        """What starts the switch."""
+        raise NotImplementedError
+
     async def start(self) -> None:
         """Start it with nothing loaded, and wait until it listens."""
-        self._socket.unlink(missing_ok=True)
-        with self._log.open("ab") as log:
-            self._process = self._spawn(log)
+        path = self._folder / "switch"
+        path.unlink(missing_ok=True)
+        self._process = self._spawn()
         async with asyncio.timeout(20):
-            while not self._socket.exists():  # noqa: ASYNC110
+            while not path.exists():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
-    def _spawn(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        command = f"ip netns exec {self.namespace} simple_switch_grpc --no-p4 --device-id 1"
-        ports = "-i 1@s1 -i 2@s2 -- --cpu-port 255 --grpc-server-addr"
-        return subprocess.Popen(
-            [*command.split(), *ports.split(), self.address], stdout=log, stderr=log
-        )
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        with (self._folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                ["ip", "netns", "exec", self.namespace, *self.command()], stdout=log, stderr=log
+            )
 
     def stop(self) -> None:
-        """Kill it: everything in it is gone."""
+        """End it: everything in it is gone."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
             self._process = None
 
     def close(self) -> None:
@@ -89,6 +95,31 @@ class Bmv2:
         return made[0]
 
 
+class Bmv2(Machine):
+    """``simple_switch_grpc``."""
+
+    def command(self) -> list[str]:
+        """As little as possible."""
+        ports = "-i 1@s1 -i 2@s2 -- --cpu-port 255 --grpc-server-addr"
+        command = f"simple_switch_grpc --no-p4 --device-id 1 {ports}"
+        return [*command.split(), self.address]
+
+
+class Xdp(Machine):
+    """``sdnblock switchd``."""
+
+    def command(self) -> list[str]:
+        """The process without the command line around it."""
+        program = (
+            "import asyncio, logging, pathlib;"
+            "from sdnblock.softswitch.switchd import SwitchdSettings, run_switchd;"
+            "logging.basicConfig(level=logging.INFO);"
+            f"asyncio.run(run_switchd(SwitchdSettings(('s1', 's2'), {self.address!r},"
+            f" run_directory=pathlib.Path({str(self._folder)!r}))))"
+        )
+        return [sys.executable, "-c", program]
+
+
 async def send(wire: socket.socket, frame: bytes, count: int) -> None:
     """Send a frame several times, slowly enough for BMv2."""
     for _ in range(count):
@@ -105,13 +136,13 @@ def options_from(source: bytes, port: int = 5060) -> bytes:
     return b"\2\0\0\0\0\2" + b"\2\0\0\0\0\1" + b"\x08\x00" + ip + udp + payload
 
 
-def running(folder: Path) -> Iterator[Bmv2]:
-    """A BMv2 for a fixture; skips where there is none."""
-    if shutil.which("simple_switch_grpc") is None:
+def running(kind: str, folder: Path) -> Iterator[Machine]:
+    """A ``bmv2`` or an ``xdp`` for a fixture; skips where there can be none."""
+    if kind == "bmv2" and shutil.which("simple_switch_grpc") is None:
         pytest.skip("simple_switch_grpc is not on the PATH")
     if os.geteuid() != 0:
         pytest.skip("network namespaces need root")
-    switch = Bmv2(folder)
+    switch = Bmv2(folder) if kind == "bmv2" else Xdp(folder)
     try:
         yield switch
     finally:

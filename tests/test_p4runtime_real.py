@@ -1,4 +1,4 @@
-"""The driver against a real BMv2."""
+"""The driver against real switches that forward packets: BMv2 and XDP."""
 
 from __future__ import annotations
 
@@ -27,38 +27,48 @@ from sdnblock.switches.p4runtime.driver import P4RuntimeDriver
 from sdnblock.switches.p4runtime.session import Refused, Session
 from sdnblock.switches.settings import SwitchSettings
 from tests import p4runtime_kit as kit
-from tests.p4runtime_bmv2 import Bmv2, options_from, running, send
+from tests.p4runtime_machines import Machine, options_from, running, send
 
-pytestmark = [pytest.mark.bmv2, pytest.mark.root]
+pytestmark = [pytest.mark.root]
 
 MakeDriver = Callable[..., P4RuntimeDriver]
 MAC = b"\2\0\0\0\0\2"
 
 
+@pytest.fixture(params=[pytest.param("bmv2", marks=pytest.mark.bmv2), "xdp"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Bmv2]:
+def machine(kind: str, tmp_path: Path) -> Iterator[Machine]:
     kit.artifact("sdnblock.json")
-    yield from running(tmp_path)
+    yield from running(kind, tmp_path)
 
 
 @pytest.fixture
-async def bmv2(machine: Bmv2) -> Bmv2:
+async def switch(machine: Machine) -> Machine:
     await machine.start()
     return machine
 
 
 @pytest.fixture
-async def make(bmv2: Bmv2) -> AsyncIterator[MakeDriver]:
+async def make(switch: Machine) -> AsyncIterator[MakeDriver]:
     made: list[P4RuntimeDriver] = []
 
     def build(**settings: Any) -> P4RuntimeDriver:
         values = {"trusted_ports": frozenset({2}), "forward": {MAC: 2}, **settings}
-        made.append(P4RuntimeDriver(SwitchSettings("bmv2", bmv2.address, **values)))
+        made.append(P4RuntimeDriver(SwitchSettings("s1", switch.address, **values)))
         return made[-1]
 
     yield build
     for driver in made:
         await driver.close()
+
+
+only_bmv2 = pytest.mark.parametrize(
+    "kind", [pytest.param("bmv2", marks=pytest.mark.bmv2)], indirect=False
+)
 
 
 def hosts(count: int) -> list[Source]:
@@ -84,11 +94,13 @@ def one_of_each() -> list[BlockChange]:
     ]
 
 
-async def test_every_kind_of_entry_is_written_read_changed_and_deleted(make: MakeDriver) -> None:
+async def test_every_kind_of_entry_is_written_read_changed_and_deleted(
+    kind: str, make: MakeDriver
+) -> None:
     driver = make(flood_ports=frozenset({1, 2}), request_threshold=30)
     await driver.connect()
     assert driver.status.role == "primary"
-    assert "BMv2" in driver.status.description
+    assert {"bmv2": "BMv2", "xdp": "XDP"}[kind] in driver.status.description
     changes: list[Change] = [
         *one_of_each(),
         AllowChange(Op.INSERT, Source(b"\xc0\0\2\1")),
@@ -114,7 +126,7 @@ async def test_every_kind_of_entry_is_written_read_changed_and_deleted(make: Mak
 
 
 async def test_settings_are_read_back_and_left_alone(
-    make: MakeDriver, monkeypatch: pytest.MonkeyPatch
+    kind: str, make: MakeDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = make(flood_ports=frozenset({1, 2}), request_threshold=30)
     await driver.connect()
@@ -133,17 +145,17 @@ async def test_settings_are_read_back_and_left_alone(
     changed = make(trusted_ports=frozenset({1}), sample_rate=0, request_threshold=31, limit_rate=5)
     await changed.connect()
     assert len((await changed.read_installed()).blocks) == 7
+    replications = {"bmv2": 2, "xdp": 1}[kind]  # XDP has no group to flood to
     assert [batch.updates[0].entity.WhichOneof("entity") for batch in written] == [
-        "table_entry",
-        "table_entry",
-        "table_entry",
-        "packet_replication_engine_entry",
-        "packet_replication_engine_entry",
+        *["table_entry"] * 3,
+        *["packet_replication_engine_entry"] * replications,
         "meter_entry",
     ]
 
 
-async def test_counters_limit_samples_and_digests_on_packets(bmv2: Bmv2, make: MakeDriver) -> None:
+async def test_counters_limit_samples_and_digests_on_packets(
+    switch: Machine, make: MakeDriver
+) -> None:
     driver = make(request_threshold=20, request_window_seconds=30.0, limit_rate=1, limit_burst=5)
     await driver.connect()
     dropped, limited, watched = (Source(bytes([192, 0, 2, n])) for n in (1, 2, 3))
@@ -154,7 +166,7 @@ async def test_counters_limit_samples_and_digests_on_packets(bmv2: Bmv2, make: M
     ]
     assert await driver.write(changes) == []
     evidence = driver.evidence()
-    wire = bmv2.wire(1)
+    wire = switch.wire(1)
     frame = options_from(b"\xcb\0\x71\x2a")
     await send(wire, frame, 25)
     for source in (dropped, limited, watched):
@@ -182,9 +194,9 @@ async def test_counters_limit_samples_and_digests_on_packets(bmv2: Bmv2, make: M
 
     async with asyncio.timeout(20):
         found = [await anext(evidence) for _ in range(11)]
-    crossed = RateCrossed("bmv2", Source(b"\xcb\0\x71\x2a"), 20, 30.0, 1)
+    crossed = RateCrossed("s1", Source(b"\xcb\0\x71\x2a"), 20, 30.0, 1)
     assert found.count(crossed) == 1
-    assert found.count(FirstPacket("bmv2", 1, 1, options_from(watched.address))) == 10
+    assert found.count(FirstPacket("s1", 1, 1, options_from(watched.address))) == 10
 
     # A modified entry keeps its count.
     await driver.write([BlockChange(Op.MODIFY, dropped, Action.WATCH)])
@@ -206,17 +218,17 @@ async def test_a_full_table_is_told_entry_by_entry(make: MakeDriver) -> None:
 
 
 async def test_a_restart_is_noticed_and_answered_with_everything(
-    bmv2: Bmv2, make: MakeDriver
+    switch: Machine, make: MakeDriver
 ) -> None:
     driver = make()
     await driver.connect()
     assert await driver.write(one_of_each()) == []
-    bmv2.stop()
+    switch.stop()
     with pytest.raises(SwitchLost):
         await driver.write(one_of_each())
     with pytest.raises(SwitchLost):
         await driver.connect()
-    await bmv2.start()
+    await switch.start()
     async with asyncio.timeout(20):
         while driver.status.role != "primary":
             try:
@@ -257,7 +269,7 @@ async def test_two_controllers_do_not_fight(make: MakeDriver) -> None:
 
 async def push(address: str, action: Any, device_config: bytes) -> None:
     """Set a pipeline as another controller would, and leave."""
-    settings = SwitchSettings("bmv2", address)
+    settings = SwitchSettings("s1", address)
     session = Session(open_channel(settings), 1, "vandal", 10.0, lambda message: None)
     await session.open(1)
     await session.become_primary()
@@ -268,23 +280,25 @@ async def push(address: str, action: Any, device_config: bytes) -> None:
         await session.close()
 
 
+@only_bmv2
 async def test_a_pipeline_that_somebody_saved_and_did_not_commit_is_no_obstacle(
-    bmv2: Bmv2, make: MakeDriver
+    switch: Machine, make: MakeDriver
 ) -> None:
     action = p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_SAVE
-    await push(bmv2.address, action, kit.artifact("sdnblock.json").read_bytes())
+    await push(switch.address, action, kit.artifact("sdnblock.json").read_bytes())
     driver = make()
     await driver.connect()
     assert await driver.write(one_of_each()) == []
 
 
-async def test_a_pipeline_broken_by_somebody_is_one_line(bmv2: Bmv2, make: MakeDriver) -> None:
+@only_bmv2
+async def test_a_pipeline_broken_by_somebody_is_one_line(switch: Machine, make: MakeDriver) -> None:
     driver = make()
     await driver.connect()
     await driver.close()
     with pytest.raises(Refused):
         await push(
-            bmv2.address,
+            switch.address,
             p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT,
             b"{ not json",
         )
