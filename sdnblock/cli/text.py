@@ -51,11 +51,11 @@ def _columns(letter: str) -> int:
 
 def duration(seconds: float) -> str:
     """About how long: ``45s``, ``12m``, ``3h 20m``, ``2d 4h``."""
-    whole = int(abs(seconds))
+    whole = round(abs(seconds))
     for unit, size, finer, fine in (("d", _DAY, "h", 3600), ("h", 3600, "m", 60)):
-        if whole >= size:
-            rest = whole % size // fine
-            return f"{whole // size}{unit} {rest}{finer}" if rest else f"{whole // size}{unit}"
+        if whole >= size - fine / 2:
+            units, rest = divmod(round(whole / fine), size // fine)
+            return f"{units}{unit} {rest}{finer}" if rest else f"{units}{unit}"
     return f"{whole // 60}m" if whole >= 60 else f"{whole}s"
 
 

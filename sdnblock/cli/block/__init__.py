@@ -1,0 +1,28 @@
+"""``sdnblock block``: the block list, one module per verb."""
+
+from __future__ import annotations
+
+import click
+
+from sdnblock.cli.block.add import add
+from sdnblock.cli.block.bulk import import_
+from sdnblock.cli.block.listing import list_
+from sdnblock.cli.block.remove import remove
+from sdnblock.cli.block.show import show
+
+
+@click.group("block")
+def command() -> None:
+    """Block sources, prefixes and flows; see what is blocked and why.
+
+    TARGET is an address (203.0.113.7, 2001:db8::7), a CIDR prefix (203.0.113.0/24), or a
+    flow 'udp:203.0.113.7:5060>198.51.100.9:5060' (in quotes: the shell takes > for itself;
+    IPv6 addresses in brackets). A flow is written as its packets reach us: source first.
+
+    Every origin's claims stand alone: a target stays blocked until the last origin lets go
+    of it or its claim expires. The strongest action counts: drop, then limit, then watch.
+    """
+
+
+for _verb in (add, list_, show, remove, import_):
+    command.add_command(_verb)
