@@ -1,8 +1,9 @@
 """How fast the P4Runtime driver fills, reads and empties a switch.
 
-    python bench/driver_bench.py --address 127.0.0.1:9559 [--entries 100000]
+    python bench/driver_bench.py [--address 127.0.0.1:9559] [--entries 100000]
 
-Everything in the switch's block tables that is not among the benchmark's own
+Without an address it starts our own server over a data plane in memory, in a
+process of its own. Everything in the switch's block tables that is not among the benchmark's own
 targets is left alone; its own (11.0.0.0 and up) are deleted at the end. The
 switch gets sdnblock's pipeline if it has another.
 """
@@ -12,13 +13,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import multiprocessing
 import os
 import platform
 import resource
+import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from multiprocessing.synchronize import Event
 
 from sdnblock.block import Action, Source
+from sdnblock.softswitch.device import Device
+from sdnblock.softswitch.listen import listen
+from sdnblock.softswitch.memory import MemoryDataplane
 from sdnblock.switches.driver import BlockChange, Op
 from sdnblock.switches.p4runtime.driver import P4RuntimeDriver
 from sdnblock.switches.settings import SwitchSettings
@@ -113,18 +120,48 @@ async def connected(address: str, device_id: int) -> AsyncIterator[P4RuntimeDriv
         await driver.close()
 
 
+def serve(address: str, ready: Event) -> None:
+    """Our server over a data plane in memory, for ever."""
+
+    async def run() -> None:
+        await listen(Device(MemoryDataplane()), address)
+        ready.set()
+        await asyncio.Event().wait()
+
+    asyncio.run(run())
+
+
+@contextlib.contextmanager
+def memory_switch() -> Iterator[str]:
+    """A switch in a process of its own; gives its address."""
+    spawn = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as folder:
+        address, ready = f"unix:{folder}/switch", spawn.Event()
+        process = spawn.Process(target=serve, args=(address, ready), daemon=True)
+        process.start()
+        if not ready.wait(30):
+            raise SystemExit("the switch in memory does not start")
+        try:
+            yield address
+        finally:
+            process.kill()
+            process.join()
+
+
 async def main() -> None:
     """Parse the arguments and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--address", default="127.0.0.1:9559")
+    parser.add_argument("--address")
     parser.add_argument("--device-id", type=int, default=1)
     parser.add_argument("--entries", type=int, default=100_000)
     options = parser.parse_args()
     print(f"{platform.node()}: {os.cpu_count()} x {platform.machine()}, {platform.release()}")
     stalls = Stalls()
     watching = asyncio.create_task(stalls.watch())
-    async with connected(options.address, options.device_id) as driver:
-        await bench(driver, options.entries, stalls)
+    with contextlib.ExitStack() as stack:
+        address = options.address or stack.enter_context(memory_switch())
+        async with connected(address, options.device_id) as driver:
+            await bench(driver, options.entries, stalls)
     watching.cancel()
 
 
