@@ -26,6 +26,11 @@ class StatusStore:
         self._keys = keys
         self._clock = clock
 
+    @property
+    def keys(self) -> Keys:
+        """The key names in use."""
+        return self._keys
+
     async def counters(self, targets: Sequence[Target]) -> dict[Target, tuple[int, int]]:
         """(packets, bytes) counted so far for each target that has any."""
         found: dict[Target, tuple[int, int]] = {}
