@@ -124,9 +124,12 @@ def serve(address: str, ready: Event) -> None:
     """Our server over a data plane in memory, for ever."""
 
     async def run() -> None:
-        await listen(Device(MemoryDataplane()), address)
+        listener = await listen(Device(MemoryDataplane()), address)
         ready.set()
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await listener.stop()
 
     asyncio.run(run())
 
