@@ -118,6 +118,13 @@ class RedisServer:
         )
         return done.stdout.strip()
 
+    def wait_for(self, text: str, *words: str) -> None:
+        """Repeat a redis-cli command until it prints ``text``; at most ten seconds."""
+        deadline = time.monotonic() + 10
+        while text not in (printed := self.cli(*words)):
+            assert time.monotonic() < deadline, printed
+            time.sleep(0.05)
+
     def __enter__(self) -> RedisServer:
         self.start()
         return self

@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
-from redis.asyncio.connection import ConnectionPool, parse_url
+from redis.asyncio.connection import BlockingConnectionPool, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
@@ -20,6 +20,8 @@ from sdnblock.errors import BlockListError
 
 OLDEST: Final = 6
 """The oldest Redis that has CLIENT TRACKING (BCAST) and SCAN TYPE."""
+
+_CONNECTIONS: Final = 16
 
 
 async def open_redis(settings: RedisSettings) -> Redis:
@@ -78,7 +80,15 @@ def _client(settings: RedisSettings) -> Redis:
     if urlsplit(settings.url).scheme == "rediss":
         options |= _tls(settings)
     # Not Redis.from_url: there the URL would win over the settings' own fields.
-    pool = ConnectionPool(**{**parse_url(settings.url), **options})
+    # Whoever asks for many things at once waits for one of a few connections.
+    pool = BlockingConnectionPool(
+        **{
+            "max_connections": _CONNECTIONS,
+            "timeout": settings.timeout,
+            **parse_url(settings.url),
+            **options,
+        }
+    )
     return Redis.from_pool(pool)
 
 

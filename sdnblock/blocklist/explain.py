@@ -42,6 +42,8 @@ def explain(error: BaseException, place: str) -> BlockListError:
         return BlockListError(f"{place}: no Sentinel names a master that answers")
     if isinstance(error, exceptions.ExecAbortError) and error.__cause__ is not None:
         return explain(error.__cause__, place)
+    if text.startswith("WRONGTYPE ") and " is no " in text:  # our own scripts name the key
+        return BlockListError(f"{place}: {_short(text[10:])}: delete or rename that key")
     for kind, words, line in _KNOWN:
         if isinstance(error, kind) or any(marker in text for marker in words):
             return BlockListError(f"{place} {line}")
@@ -56,7 +58,9 @@ def explain(error: BaseException, place: str) -> BlockListError:
     return BlockListError(f"{place} refuses: {_short(text)}")
 
 
-_KNOWN: tuple[tuple[type[BaseException] | tuple[()], tuple[str, ...], str], ...] = (
+_KNOWN: tuple[
+    tuple[type[BaseException] | tuple[type[BaseException], ...], tuple[str, ...], str], ...
+] = (
     (
         exceptions.OutOfMemoryError,
         ("OOM command not allowed",),
@@ -86,7 +90,7 @@ _KNOWN: tuple[tuple[type[BaseException] | tuple[()], tuple[str, ...], str], ...]
     ((), ("NOREPLICAS",), "has too few replicas in reach and refuses writes"),
     ((), ("MASTERDOWN",), "is a replica that has lost its master"),
     (
-        (exceptions.MovedError),
+        (exceptions.MovedError, exceptions.ClusterCrossSlotError),
         ("CROSSSLOT",),
         "is a Redis Cluster that keeps our keys elsewhere: use a prefix such as {sdnblock}:"
         " and a node that holds its slot",
