@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from sdnblock.errors import SwitchError
+from sdnblock.config import Config
+from sdnblock.errors import ConfigError, SwitchError
 from sdnblock.switches.settings import SwitchSettings
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PATIENCE: Final = 5.0
-"""Seconds a switch has to answer; a person is waiting."""
+"""Seconds that a switch has for an answer: a person is waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,16 @@ class Answer(Generic[T]):
     name: str
     value: T | None
     error: str | None
+
+
+def chosen(config: Config, name: str | None) -> tuple[SwitchSettings, ...]:
+    """The switch of that name, or all there are. Raises ConfigError if there is none."""
+    if name is not None:
+        return (config.switch(name),)
+    if not config.switches:
+        where = f"in {config.source}" if config.source else "(there is no configuration file)"
+        raise ConfigError(f"no switch is configured {where}: add a [[switch]] or give --config")
+    return config.switches
 
 
 async def ask(

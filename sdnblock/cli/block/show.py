@@ -115,13 +115,18 @@ def _as_object(found: _Findings) -> dict[str, Any]:
     return {
         "target": str(found.target),
         "action": None if action is None else action.value,
-        "claims": [claim_row(claim, None) for claim in found.claims],
-        "covered_by": [claim_row(claim, None) for claim in found.wider],
+        "claims": [_claim_object(claim) for claim in found.claims],
+        "covered_by": [_claim_object(claim) for claim in found.wider],
         "allowed_by": found.allowed_by,
         "packets": packets,
         "bytes": size,
         "switches": [_switch_object(answer) for answer in found.switches],
     }
+
+
+def _claim_object(claim: Claim) -> dict[str, Any]:
+    row = claim_row(claim, None)
+    return {key: row[key] for key in row if key not in ("packets", "bytes")}
 
 
 def _switch_object(answer: Answer[Entry | None]) -> dict[str, Any]:

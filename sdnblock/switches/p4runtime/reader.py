@@ -46,6 +46,7 @@ class Entry:
     ``packets`` and ``bytes`` since it was inserted.
     """
 
+    table: str
     target: Target
     action: Action | None
     packets: int
@@ -65,6 +66,8 @@ class Reader:
         """What runs there, for people."""
         self.foreign = 0
         """Entries met so far in our tables that sdnblock cannot have written."""
+        self.limiters = 0
+        """Entries met so far that limit: each takes one of ``capacity.limiters``."""
 
     @property
     def capacity(self) -> Capacity:
@@ -130,8 +133,15 @@ class Reader:
         except ForeignEntry:
             self.foreign += 1
             return None
+        self.limiters += action is Action.LIMIT
         data = entry.counter_data
-        return Entry(target, action, max(0, data.packet_count), max(0, data.byte_count))
+        return Entry(
+            self._codec.tables[key].name,
+            target,
+            action,
+            max(0, data.packet_count),
+            max(0, data.byte_count),
+        )
 
 
 @asynccontextmanager
