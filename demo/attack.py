@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.network import SERVER, SERVER_NET, Network
+from demo.network import ENUMERATOR, QUIET, SERVER, SERVER_NET, SWEEPER, Host, Network
 from demo.phones import SCENARIOS
 from demo.processes import Process
 
@@ -26,16 +26,16 @@ class Heard:
 class Ear:
     """Counts SIP on a host's own interface."""
 
-    def __init__(self, network: Network, role: str, directory: Path) -> None:
+    def __init__(self, network: Network, host: Host, directory: Path) -> None:
         self._network = network
-        self._role = role
-        self._file = directory / f"heard-{role}.json"
+        self.host = host
+        self._file = directory / f"heard-{host.role}.json"
         self._process: Process | None = None
 
     async def start(self) -> None:
         """Begin to count."""
         self._process = await self._network.start(
-            *(self._role, f"ear-{self._role}", sys.executable, "-m", "demo.sniff"),
+            *(self.host.role, f"ear-{self.host.role}", sys.executable, "-m", "demo.sniff"),
             *("eth0", self._file),
         )
 
@@ -52,20 +52,20 @@ class Ear:
 
 
 async def sweep(network: Network) -> Process:
-    """Svmap: OPTIONS to every address of the server's network."""
-    return await network.start("attacker", "svmap", "svmap", SERVER_NET)
+    """Svmap: OPTIONS to every address of the server's network, of which one answers."""
+    return await network.start(SWEEPER.role, "svmap", "svmap", SERVER_NET)
 
 
 async def enumerate_users(network: Network) -> Process:
     """Svwar: REGISTER for four hundred extensions, to learn which exist."""
     return await network.start(
-        *("attacker", "svwar", "svwar", "-e", "1000-1399", "--force", "--maximumtime", "8", SERVER)
+        *(ENUMERATOR.role, "svwar", "svwar", "-e", "1000-1399", "--maximumtime", "8", SERVER)
     )
 
 
-async def probe_quietly(network: Network, address: str) -> Process:
+async def probe_quietly(network: Network) -> Process:
     """Five OPTIONS a second: below every threshold, known only to a threat feed."""
     return await network.start(
-        *("second", "quiet", "sipp", f"{SERVER}:5060", "-sf", SCENARIOS / "options.xml"),
-        *("-i", address, "-p", "5061", "-r", "5", "-m", "600", "-nostdin"),
+        *(QUIET.role, "prober", "sipp", f"{SERVER}:5060", "-sf", SCENARIOS / "options.xml"),
+        *("-i", QUIET.address, "-p", "5061", "-r", "5", "-m", "600", "-nostdin"),
     )

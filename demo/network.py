@@ -1,8 +1,9 @@
 """Hosts in network namespaces around one switch namespace, over veth pairs.
 
-    attacker --- p1 [ switch ] p4 --- server
-    second   --- p2 [        ]
-    phones   --- p3 [        ]
+    sweeper    --- p1 [ switch ] p5 --- server
+    enumerator --- p2 [        ]
+    quiet      --- p3 [        ]
+    phones     --- p4 [        ]
 
 In the switch namespace the ports are also members of a Linux bridge: that is the
 "stack" to which the XDP program hands what it does not drop or forward itself.
@@ -29,12 +30,12 @@ class Host:
     port: int
 
 
-HOSTS = (
-    Host("attacker", "203.0.113.66", 1),
-    Host("second", "203.0.113.99", 2),
-    Host("phones", "192.0.2.10", 3),
-    Host("server", SERVER, 4),
-)
+SWEEPER = Host("sweeper", "203.0.113.66", 1)
+ENUMERATOR = Host("enumerator", "203.0.113.67", 2)
+QUIET = Host("quiet", "203.0.113.99", 3)
+PHONES = Host("phones", "192.0.2.10", 4)
+SIP_SERVER = Host("server", SERVER, 5)
+HOSTS = (SWEEPER, ENUMERATOR, QUIET, PHONES, SIP_SERVER)
 
 
 class Network:
@@ -83,7 +84,7 @@ class Network:
         await run("ip", "-n", namespace, "addr", "add", f"{host.address}/32", "dev", "eth0")
         # Checksums are left to a network card that is not there: compute them.
         await run(*self.inside(host.role), "ethtool", "-K", "eth0", "tx", "off", ok=(0, 1))
-        if host.role == "server":
+        if host is SIP_SERVER:
             for other in HOSTS:
                 if other is not host:
                     route = ("route", "add", f"{other.address}/32", "dev", "eth0")

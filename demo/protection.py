@@ -22,7 +22,7 @@ url = "unix://{redis}"
 [[switch]]
 name = "edge1"
 address = "127.0.0.1:9559"
-trusted_ports = [4]
+trusted_ports = [5]
 
 [controller]
 counters_interval = 1.0
@@ -57,7 +57,7 @@ class Protection:
         self._processes.append(redis)
         await redis.until_logged("eady to accept connections")
         switchd = await self._network.start(
-            *("switch", "switchd", self._sdnblock, "switchd", "--interface", "p1,p2,p3,p4"),
+            *("switch", "switchd", self._sdnblock, "switchd", "--interface", "p1,p2,p3,p4,p5"),
         )
         self._processes.append(switchd)
         await switchd.until_logged("ready")
@@ -67,7 +67,11 @@ class Protection:
         )
         self._processes.append(controller)
         await controller.until_logged("in sync")
-        return "\n".join(line for line in switchd.words(20).splitlines() if "XDP" in line)
+        return "\n".join(
+            line
+            for line in switchd.words(20).splitlines()
+            if "native XDP" in line or "generic XDP" in line
+        )
 
     async def cli(self, *arguments: str, ok: tuple[int, ...] = (0,)) -> str:
         """Run ``sdnblock ARGUMENTS`` beside the switch and return what it prints."""

@@ -10,13 +10,11 @@ from pathlib import Path
 import click
 
 from demo.attack import Ear, enumerate_users, probe_quietly, sweep
-from demo.network import HOSTS, Network
+from demo.network import ENUMERATOR, QUIET, SWEEPER, Network
 from demo.phones import Phones
 from demo.processes import CommandFailed, Process
 from demo.protection import RATE_THRESHOLD, Protection
 from demo.server import start_server
-
-ATTACKER, SECOND = HOSTS[0].address, HOSTS[1].address
 
 
 @dataclass
@@ -52,8 +50,9 @@ class Story:
         self._network = Network(directory)
         self._phones = Phones(self._network, directory)
         self._protection = Protection(self._network, directory)
-        self._first = Ear(self._network, "attacker", directory)
-        self._second = Ear(self._network, "second", directory)
+        self._sweeper = Ear(self._network, SWEEPER, directory)
+        self._enumerator = Ear(self._network, ENUMERATOR, directory)
+        self._quiet = Ear(self._network, QUIET, directory)
         self._others: list[Process] = []
         self._began = time.monotonic()
 
@@ -65,7 +64,7 @@ class Story:
         try:
             await self._set_stage()
             result = Result()
-            await self._scanner(result)
+            await self._scanners(result)
             await self._feed(result)
             await self._balance(result)
             return result
@@ -84,62 +83,70 @@ class Story:
             self._say("  " + line.strip())
         await self._phones.start(rate=1)
         self._say("phones 1001 and 1002 are registered; 1001 calls 1002 once a second")
-        await self._first.start()
-        await self._second.start()
+        for ear in (self._sweeper, self._enumerator, self._quiet):
+            await ear.start()
         await asyncio.sleep(4)
         if self._phones.calls().completed == 0:
             raise CommandFailed("no honest call completes, even without an attack")
 
-    async def _scanner(self, result: Result) -> None:
-        self._say(f"{ATTACKER} starts svmap: OPTIONS to 254 addresses", fg="red")
+    async def _scanners(self, result: Result) -> None:
+        self._say(f"{SWEEPER.address} starts svmap: OPTIONS to 254 addresses", fg="red")
         self._others.append(await sweep(self._network))
-        block = None
-        for _ in range(6):
-            await self._tick()
-            block = block or await self._protection.show(ATTACKER)
-        if block:
-            for claim in block["claims"]:
-                self._say(f"blocked by {claim['origin']}: {claim['reason']}", fg="green")
-        self._say(f"{ATTACKER} starts svwar: REGISTER for 400 extensions", fg="red")
+        await self._watch(self._sweeper)
+        self._say(f"{ENUMERATOR.address} starts svwar: REGISTER for 400 extensions", fg="red")
         self._others.append(await enumerate_users(self._network))
+        await self._watch(self._enumerator)
+        await self._judge("svmap", self._sweeper, result)
+        await self._judge("svwar", self._enumerator, result)
+
+    async def _watch(self, ear: Ear) -> None:
+        """Six seconds of an attack, and the block when it comes."""
+        told = False
         for _ in range(6):
-            await self._tick()
-        heard = self._first.heard()
-        block = await self._protection.show(ATTACKER)
+            await asyncio.sleep(1)
+            heard, calls = ear.heard(), self._phones.calls()
+            self._say(
+                f"probes {heard.sent:4d}   replies {heard.received:3d}   "
+                f"honest calls {calls.completed:3d} completed, {calls.failed} failed"
+            )
+            block = None if told else await self._protection.show(ear.host.address)
+            for claim in block["claims"] if block else ():
+                told = True
+                self._say(f"blocked by {claim['origin']}: {claim['reason']}", fg="green")
+
+    async def _judge(self, name: str, ear: Ear, result: Result) -> None:
+        heard, block = ear.heard(), await self._protection.show(ear.host.address)
+        since = min((claim["since"] for claim in block["claims"]), default=0.0) if block else 0.0
+        took = since - (heard.first_sent or 0.0)
         dropped = int(block["packets"]) if block else 0
-        time_to_block = (
-            heard.last_received - heard.first_sent
-            if heard.last_received is not None and heard.first_sent is not None
-            else 0.0
-        )
-        result.row("probes sent by svmap and svwar", str(heard.sent), heard.sent > 100)
-        result.row("replies that leaked", str(heard.received), heard.received <= 2 * RATE_THRESHOLD)
+        result.row(f"{name}: probes sent", str(heard.sent), heard.sent > 2 * RATE_THRESHOLD)
         result.row(
-            "first probe to last reply (time to block)",
-            f"{time_to_block:.2f} s",
-            0 < time_to_block < 5,
+            f"{name}: replies that leaked",
+            str(heard.received),
+            heard.received <= 2 * RATE_THRESHOLD,
         )
-        result.row("packets dropped in the switch", str(dropped), dropped > 0)
+        result.row(f"{name}: first probe to block", f"{took:.2f} s", 0 < took < 5)
+        result.row(f"{name}: packets dropped in the switch", str(dropped), dropped > 0)
 
     async def _feed(self, result: Result) -> None:
-        self._say(f"{SECOND} probes quietly, five OPTIONS a second", fg="red")
-        self._others.append(await probe_quietly(self._network, SECOND))
+        self._say(f"{QUIET.address} probes quietly, five OPTIONS a second", fg="red")
+        self._others.append(await probe_quietly(self._network))
         await asyncio.sleep(3)
-        before = self._second.heard()
+        before = self._quiet.heard()
         result.row("replies to the quiet prober, before", str(before.received), before.received > 5)
         expiry = int(time.time()) + 600
-        self._say(f"redis-cli ZADD sdnblock:origin:honeypot {expiry} {SECOND}", fg="cyan")
+        self._say(f"redis-cli ZADD sdnblock:origin:honeypot {expiry} {QUIET.address}", fg="cyan")
         added = time.time()
-        await self._protection.redis("ZADD", "sdnblock:origin:honeypot", str(expiry), SECOND)
+        await self._protection.redis("ZADD", "sdnblock:origin:honeypot", str(expiry), QUIET.address)
         await asyncio.sleep(4)
-        blocked = self._second.heard()
+        blocked = self._quiet.heard()
         stopped = (blocked.last_received or 0.0) - added
         silent = (blocked.last_sent or 0.0) - (blocked.last_received or 0.0) > 2
         result.row("ZADD to silence", f"{max(stopped, 0.0):.2f} s", silent and stopped < 1.2)
-        self._say(f"redis-cli ZREM sdnblock:origin:honeypot {SECOND}", fg="cyan")
-        await self._protection.redis("ZREM", "sdnblock:origin:honeypot", SECOND)
+        self._say(f"redis-cli ZREM sdnblock:origin:honeypot {QUIET.address}", fg="cyan")
+        await self._protection.redis("ZREM", "sdnblock:origin:honeypot", QUIET.address)
         await asyncio.sleep(3)
-        after = self._second.heard()
+        after = self._quiet.heard()
         result.row(
             "replies after ZREM", str(after.received - blocked.received),
             after.received > blocked.received,
@@ -155,16 +162,8 @@ class Story:
             result.row(failure, "", False)
         click.echo(await self._protection.cli("block", "list"))
 
-    async def _tick(self) -> None:
-        await asyncio.sleep(1)
-        heard, calls = self._first.heard(), self._phones.calls()
-        self._say(
-            f"probes {heard.sent:4d}   replies {heard.received:3d}   "
-            f"honest calls {calls.completed:3d} completed, {calls.failed} failed"
-        )
-
     async def _clear(self) -> None:
-        for ear in (self._first, self._second):
+        for ear in (self._sweeper, self._enumerator, self._quiet):
             await ear.stop()
         await self._phones.stop()
         for process in reversed(self._others):
