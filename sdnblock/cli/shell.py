@@ -27,6 +27,7 @@ SHELL_VERSION: Final = "0.0.6"
 REQUIREMENTS: Final = (f"p4runtime-shell=={SHELL_VERSION}", "setuptools<81")
 """setuptools: generated protobuf code of that age needs pkg_resources, which 81 removes."""
 
+_PIP: Final = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
 _MARKER: Final = "installed"
 """Written when an environment is complete; ``make test`` does the same."""
 
@@ -59,7 +60,7 @@ def command(app: App, primary: bool, switch: str, arguments: tuple[str, ...]) ->
       P4Runtime sh >>> for e in table_entry['source_v4'].read(): print(e)
     """
     settings = app.config.switch(switch)
-    python, script = prepare()
+    python = prepare()
     (answer,) = run(ask([settings], _nothing))
     if answer.error is not None:
         raise SwitchError(answer.error)
@@ -67,7 +68,7 @@ def command(app: App, primary: bool, switch: str, arguments: tuple[str, ...]) ->
         click.echo(
             f"{settings.name}: the controller cannot write to it until this shell ends", err=True
         )
-    words = [str(python), "-I", str(script), *_options(settings, primary), *arguments]
+    words = [str(python), "-I", "-m", "p4runtime_sh", *_options(settings, primary), *arguments]
     sys.stdout.flush()
     os.execv(words[0], words)
 
@@ -76,12 +77,12 @@ async def _nothing(_: object) -> None:
     """That the switch answers is all there is to know."""
 
 
-def prepare() -> tuple[Path, Path]:
-    """Its Python and its script; installs them if need be. Raises SdnblockError."""
+def prepare() -> Path:
+    """The Python that has p4runtime-shell; installs both if need be. Raises SdnblockError."""
     place = environment()
-    python, script = place / "bin" / "python", place / "bin" / "p4runtime-shell"
-    if (place / _MARKER).exists() and script.exists():
-        return python, script
+    python = place / "bin" / "python"
+    if (place / _MARKER).exists() and python.exists():
+        return python
     click.echo(f"installing p4runtime-shell {SHELL_VERSION} into {place} (only once)", err=True)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -89,12 +90,11 @@ def prepare() -> tuple[Path, Path]:
         raise SdnblockError(f"cannot create {place.parent}: {error.strerror}") from None
     _run([sys.executable, "-m", "venv", str(place)], "python3-venv may be missing")
     _run(
-        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        + list(REQUIREMENTS),
+        [str(python), *_PIP, *REQUIREMENTS],
         "it needs the Python registry (or a mirror that pip is configured for)",
     )
     (place / _MARKER).touch()
-    return python, script
+    return python
 
 
 def environment() -> Path:
