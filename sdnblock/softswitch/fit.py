@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
 from sdnblock.softswitch.refusal import invalid
-from sdnblock.softswitch.schema import Schema
+from sdnblock.softswitch.schema import ActionRef, Schema
 
 _SHOWN: Final = 5
 
@@ -27,44 +27,52 @@ def check_fit(given: Schema, ours: Schema) -> None:
 
 def _differences(given: Schema, ours: Schema) -> Iterator[str]:
     for kind, member in (
-        ("table", "tables"),
         ("action", "actions"),
+        ("table", "tables"),
         ("counter", "counters"),
         ("meter", "meters"),
         ("direct counter", "direct_counters"),
         ("digest", "digests"),
         ("packet_in field", "packet_in"),
     ):
-        yield from _compare(kind, getattr(given, member), getattr(ours, member))
+        yield from _members(kind, getattr(given, member), getattr(ours, member))
 
 
-def _compare(kind: str, given: Mapping[Any, Any], ours: Mapping[Any, Any]) -> Iterator[str]:
+def _members(kind: str, given: Mapping[Any, Any], ours: Mapping[Any, Any]) -> Iterator[str]:
     for key in ours:
+        name = _name(kind, key, ours[key])
         if key not in given:
-            yield f"{_name(kind, key, ours[key])} is missing"
-        elif given[key] != ours[key]:
-            what = ", ".join(_different(given[key], ours[key]))
-            yield f"{_name(kind, key, ours[key])} differs: {what}"
+            yield f"{name} is missing"
+        else:
+            yield from _compare(name, given[key], ours[key])
     for key in given:
         if key not in ours:
-            yield f"{_name(kind, key, given[key])} is unknown"
+            yield f"{_name(kind, key, given[key])} is unknown here"
+
+
+def _compare(where: str, given: Any, ours: Any) -> Iterator[str]:
+    if given == ours:
+        return
+    if isinstance(ours, ActionRef):  # the action itself is compared by itself
+        if (given.in_entries, given.as_default) != (ours.in_entries, ours.as_default):
+            yield f"{where} has another scope"
+    elif is_dataclass(ours):
+        for field in fields(ours):
+            mine, theirs = getattr(ours, field.name), getattr(given, field.name)
+            yield from _compare(f"{where}: {field.name}", theirs, mine)
+    elif isinstance(ours, Mapping):
+        for text in _members("action", given, ours):
+            yield f"{where}: {text}"
+    elif isinstance(ours, tuple) and len(given) == len(ours):
+        for number, (theirs, mine) in enumerate(zip(given, ours, strict=True), start=1):
+            yield from _compare(f"{where} {number}", theirs, mine)
+    elif isinstance(ours, tuple):
+        yield f"{where}: {len(given)} where this switch has {len(ours)}"
+    else:
+        yield f"{where} is {given!r:.80} where this switch has {ours!r:.80}"
 
 
 def _name(kind: str, key: Any, value: Any) -> str:
+    named = value.action if isinstance(value, ActionRef) else value
     number = f"{key:#010x}" if isinstance(key, int) else repr(key)
-    return f"{kind} {getattr(value, 'name', value)!r} ({number})"
-
-
-def _different(given: Any, ours: Any) -> Iterator[str]:
-    if not is_dataclass(ours) or type(given) is not type(ours):
-        yield f"{given!r} where this switch has {ours!r}"
-        return
-    for field in fields(ours):
-        theirs, mine = getattr(given, field.name), getattr(ours, field.name)
-        if theirs != mine:
-            yield f"{field.name} {_short(theirs)} where this switch has {_short(mine)}"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 120 else f"{text[:117]}..."
+    return f"{kind} {getattr(named, 'name', named)!r} ({number})"
