@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import grpc
 from finsy.proto import U128, p4r, rpc_status
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.wrappers_pb2 import StringValue
 
 from sdnblock.errors import SdnblockError
@@ -21,6 +21,7 @@ from sdnblock.softswitch.refusal import (
     PERMISSION_DENIED,
     UNIMPLEMENTED,
     Refusal,
+    invalid,
     unimplemented,
 )
 from sdnblock.softswitch.write import batch_status, write_batch
@@ -54,6 +55,7 @@ _log = logging.getLogger(__name__)
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 _T = TypeVar("_T")
+_Message = TypeVar("_Message", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -66,12 +68,11 @@ class Servicer:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def add_to(self, server: grpc.aio.Server) -> None:
-        """Register the service. Read answers are serialised already."""
+        """Register the service. Requests are parsed by :func:`_parse`, not by gRPC; the
+        answers of Read are serialised already."""
         handlers = {
             "Write": _unary(self._write, p4r.WriteRequest),
-            "Read": grpc.unary_stream_rpc_method_handler(
-                self.read, request_deserializer=p4r.ReadRequest.FromString
-            ),
+            "Read": grpc.unary_stream_rpc_method_handler(self.read),
             "SetForwardingPipelineConfig": _unary(
                 self._set_config, p4r.SetForwardingPipelineConfigRequest
             ),
@@ -81,7 +82,6 @@ class Servicer:
             "Capabilities": _unary(self._capabilities, p4r.CapabilitiesRequest),
             "StreamChannel": grpc.stream_stream_rpc_method_handler(
                 self.stream_channel,
-                request_deserializer=p4r.StreamMessageRequest.FromString,
                 response_serializer=p4r.StreamMessageResponse.SerializeToString,
             ),
         }
@@ -120,10 +120,11 @@ class Servicer:
         """Wait until all writes that have begun are done."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def read(self, request: p4r.ReadRequest, context: Context) -> AsyncIterator[bytes]:
+    async def read(self, packed: bytes, context: Context) -> AsyncIterator[bytes]:
         """The Read RPC: the answer is made at once, and sent as fast as the client takes it."""
         device = self._device
         try:
+            request = _parse(p4r.ReadRequest, packed)
             device.check_device(request.device_id)
             async with self._reading:
                 async with device.lock:
@@ -184,15 +185,13 @@ class Servicer:
         answer.experimental.Pack(StringValue(value=MARK))
         return answer
 
-    async def stream_channel(
-        self, requests: AsyncIterator[p4r.StreamMessageRequest], context: Context
-    ) -> None:
+    async def stream_channel(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """The StreamChannel RPC: one client's session."""
         stream = Stream()
         writer = asyncio.create_task(_send_all(stream, context))
         try:
-            async for message in requests:
-                await self._on_message(stream, message)
+            async for packed in requests:
+                await self._on_message(stream, _parse(p4r.StreamMessageRequest, packed))
         except Refusal as refusal:
             _log.info("stream of %s refused: %s", context.peer(), refusal)
             await _refuse(context, refusal)
@@ -233,21 +232,27 @@ async def _send_all(stream: Stream, context: Context) -> None:
         await context.write(await stream.next())
 
 
+def _parse(kind: type[_Message], packed: bytes) -> _Message:
+    """A request from the wire. Raises Refusal INVALID_ARGUMENT for garbage."""
+    try:
+        return kind.FromString(packed)
+    except DecodeError:
+        raise invalid(f"this is not a {kind.DESCRIPTOR.name}") from None
+
+
 def _unary(
-    method: Callable[[Any, Context], Awaitable[Message]], request: type[Message]
+    method: Callable[[_Message, Context], Awaitable[Message]], request: type[_Message]
 ) -> grpc.RpcMethodHandler[Any, Any]:
-    async def refusing(message: Any, context: Context) -> Message:
+    async def refusing(packed: bytes, context: Context) -> Message:
         try:
-            return await method(message, context)
+            return await method(_parse(request, packed), context)
         except Refusal as refusal:
             await _refuse(context, refusal)
         except SdnblockError as error:
             await _refuse(context, Refusal(INTERNAL, str(error)))
 
     return grpc.unary_unary_rpc_method_handler(
-        refusing,
-        request_deserializer=request.FromString,
-        response_serializer=lambda answer: answer.SerializeToString(),
+        refusing, response_serializer=lambda answer: answer.SerializeToString()
     )
 
 
