@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import netaddr
-
 from sdnblock.block import (
     MAX_DURATION,
     NEVER,
@@ -237,6 +235,8 @@ def _switch(table: _Table, shared: Mapping[str, Any]) -> SwitchSettings:
 
 
 def _forward(table: _Table) -> dict[bytes, int]:
+    import netaddr  # slow to load, and most commands have no use for it
+
     each = table.table("forward")
     forward: dict[bytes, int] = {}
     for text in each.names():

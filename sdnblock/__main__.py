@@ -1,0 +1,5 @@
+"""``python -m sdnblock``: the command line."""
+
+from sdnblock.cli import main
+
+main(prog_name="sdnblock")
