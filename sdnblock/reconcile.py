@@ -118,7 +118,7 @@ class Ledger:
 
     def propose(self, targets: Iterable[Target], with_allows: bool) -> Proposal:
         """Changes for ``targets``, and for the whole allowlist if ``with_allows``."""
-        allow_in, allow_out = self._propose_allows() if with_allows else ([], [])
+        allow_room, allow_in, allow_out = self._propose_allows() if with_allows else ([], [], [])
         now: list[Change] = []
         out: list[Change] = []
         later: list[Change] = []
@@ -136,7 +136,7 @@ class Ledger:
                 self._change(target, wanted, room, now)
             elif target not in self.refused:
                 self._insert(target, table, wanted, room, now, out, later)
-        stages = (allow_in, now, out, later, allow_out)
+        stages = (allow_room, allow_in, now, out, later, allow_out)
         return Proposal([stage for stage in stages if stage])
 
     def record(self, stage: list[Change], failures: list[Failure]) -> set[Target]:
@@ -155,21 +155,29 @@ class Ledger:
 
     # --- allowlist ----------------------------------------------------------------------
 
-    def _propose_allows(self) -> tuple[list[Change], list[Change]]:
+    def _propose_allows(self) -> tuple[list[Change], list[Change], list[Change]]:
+        """Allow entries that go out to make room, that come in, and that go out at the end."""
         wanted = set(self._allowed.prefixes())
         for prefix in [p for p in self._withheld.prefixes() if p not in wanted]:
             self._withheld.discard(prefix)
+        missing, surplus = wanted - self.allows, self.allows - wanted
+        early: list[Change] = []
         incoming: list[Change] = []
-        free = {family: self._room.get((TableKind.ALLOW, family), 0) for family in (4, 6)}
-        # Short prefixes first: they excuse the most.
-        for prefix in sorted(wanted - self.allows, key=_length):
-            if free[prefix.family] > 0:
-                free[prefix.family] -= 1
-                incoming.append(AllowChange(Op.INSERT, prefix))
+        outgoing: list[Change] = []
+        for family in (4, 6):
+            # Short prefixes first: they excuse the most.
+            coming = sorted((p for p in missing if p.family == family), key=_length)
+            going: list[Change] = [AllowChange(Op.DELETE, p) for p in surplus if p.family == family]
+            free = self._room.get((TableKind.ALLOW, family), 0)
+            if len(coming) > free:
+                early += going
+                free += len(going)
             else:
+                outgoing += going
+            incoming += [AllowChange(Op.INSERT, prefix) for prefix in coming[:free]]
+            for prefix in coming[free:]:
                 self._withheld.put(prefix, math.inf, 0)
-        outgoing: list[Change] = [AllowChange(Op.DELETE, prefix) for prefix in self.allows - wanted]
-        return incoming, outgoing
+        return early, incoming, outgoing
 
     def _record_allow(self, change: AllowChange, failure: Failure | None) -> set[Target]:
         prefix, table = change.prefix, (TableKind.ALLOW, change.prefix.family)
