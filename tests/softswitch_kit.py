@@ -102,18 +102,21 @@ def drop(number: int) -> p4r.TableEntry:
 class Client:
     """A P4Runtime client with nothing between it and the wire."""
 
-    def __init__(self, channel: grpc.aio.Channel, election: int | None, role: str = "") -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel, election: int | None, role: str = "", device: int = 1
+    ) -> None:
+        self.channel, self.device = channel, device
         self.stub = cast(Any, p4r_grpc.P4RuntimeStub(channel))
         self.election, self.role = election, role
         self.stream: Any = self.stub.StreamChannel()
 
     async def arbitrate(
-        self, election: int | None = None, device: int = 1, role: str | None = None
+        self, election: int | None = None, device: int | None = None, role: str | None = None
     ) -> None:
         """Send a MasterArbitrationUpdate."""
         if election is not None:
             self.election = election
-        message = p4r.MasterArbitrationUpdate(device_id=device)
+        message = p4r.MasterArbitrationUpdate(device_id=device or self.device)
         if self.election is not None:
             message.election_id.CopyFrom(U128.encode(self.election))
         name = self.role if role is None else role
@@ -161,7 +164,7 @@ class Client:
         action: SetConfig.Action.ValueType = SetConfig.VERIFY_AND_COMMIT,
     ) -> None:
         """Set the pipeline, as the client that we are."""
-        request = SetConfig(device_id=1, role=self.role, action=action)
+        request = SetConfig(device_id=self.device, role=self.role, action=action)
         if self.election is not None:
             request.election_id.CopyFrom(U128.encode(self.election))
         if config is not None:
@@ -170,7 +173,7 @@ class Client:
 
     def request(self, *updates: p4r.Update) -> p4r.WriteRequest:
         """A WriteRequest as the client that we are."""
-        request = p4r.WriteRequest(device_id=1, role=self.role, updates=updates)
+        request = p4r.WriteRequest(device_id=self.device, role=self.role, updates=updates)
         if self.election is not None:
             request.election_id.CopyFrom(U128.encode(self.election))
         return request
@@ -196,7 +199,7 @@ class Client:
 
     async def read(self, *entities: p4r.Entity) -> list[p4r.Entity]:
         """Read; all entities of all messages."""
-        request = p4r.ReadRequest(device_id=1, entities=entities)
+        request = p4r.ReadRequest(device_id=self.device, entities=entities)
         return [entity async for answer in self.stub.Read(request) for entity in answer.entities]
 
     async def read_tables(self, request: p4r.TableEntry) -> list[p4r.TableEntry]:
@@ -228,6 +231,8 @@ def error_codes(error: grpc.aio.AioRpcError) -> list[int]:
 class Running:
     """A server and what it runs on."""
 
+    device_config = b"program"
+
     def __init__(self, device: Device, dataplane: MemoryDataplane, listener: Listener) -> None:
         self.device, self.dataplane, self.listener = device, dataplane, listener
         self._channels: list[grpc.aio.Channel] = []
@@ -247,7 +252,7 @@ class Running:
         await client.arbitrate()
         assert await client.status() == (0, 1)
         if pipeline:
-            await client.set_pipeline(pipeline_config())
+            await client.set_pipeline(pipeline_config(self.device_config))
         return client
 
     async def close(self) -> None:
