@@ -119,6 +119,8 @@ class Ledger:
     def propose(self, targets: Iterable[Target], with_allows: bool) -> Proposal:
         """Changes for ``targets``, and for the whole allowlist if ``with_allows``."""
         allow_room, allow_in, allow_out = self._propose_allows() if with_allows else ([], [], [])
+        if with_allows and len(self._withheld):
+            targets = {*targets, *self._touching(*self._withheld.prefixes())}
         now: list[Change] = []
         out: list[Change] = []
         later: list[Change] = []
@@ -168,7 +170,7 @@ class Ledger:
             # Short prefixes first: they excuse the most.
             coming = sorted((p for p in missing if p.family == family), key=_length)
             going: list[Change] = [AllowChange(Op.DELETE, p) for p in surplus if p.family == family]
-            free = self._room.get((TableKind.ALLOW, family), 0)
+            free = max(0, self._room.get((TableKind.ALLOW, family), 0))
             if len(coming) > free:
                 early += going
                 free += len(going)
@@ -197,9 +199,11 @@ class Ledger:
             return self._touching(prefix)
         return set()
 
-    def _touching(self, prefix: Source | Prefix) -> set[Target]:
+    def _touching(self, *prefixes: Source | Prefix) -> set[Target]:
+        """Targets that we know of and that share an address with one of ``prefixes``."""
         one = AllowView()
-        one.put(prefix, math.inf, 0)
+        for prefix in prefixes:
+            one.put(prefix, math.inf, 0)
         known = set(self.blocks).union(*self.unplaced.values())
         return {target for target in known if one.overlaps(target)}
 

@@ -228,3 +228,18 @@ def test_an_allow_entry_that_does_not_fit_withholds_the_blocks_it_touches() -> N
     settle(ledger, switch, affected, allow)
     assert ledger.withheld == 0
     assert switch.blocks == {around: Action.DROP}
+
+
+def test_a_full_allow_table_takes_installed_blocks_out_at_a_resync() -> None:
+    blocks, allow = BlockView(), AllowView()
+    plan = Plan(blocks, allow)
+    around = Prefix(bytes((203, 0, 113, 0)), 24)
+    plan.blocks_changed(blocks.put(ClaimKey("feed", Action.DROP), around, math.inf, 0))
+    switch = ModelSwitch(TIGHT)
+    switch.blocks = {around: Action.DROP}
+    for last in (1, 2, 3):
+        plan.allow_changed(allow.put(source(last), math.inf, 0))
+    ledger = Ledger(plan.action, lambda target: 2, allow)
+    ledger.reset(Installed(dict(switch.blocks), set()), TIGHT)
+    settle(ledger, switch, set(), allow, before=switch)
+    assert switch.blocks == {}
