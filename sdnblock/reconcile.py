@@ -79,6 +79,7 @@ class Ledger:
         self.refused: dict[Target, str] = {}
         # Allowlist entries that the switch could not take: blocks must keep off them.
         self._withheld = AllowView()
+        self._kept_off: set[Target] = set()
 
     def reset(self, installed: Installed, capacity: Capacity) -> None:
         """Begin again with what was read from the switch."""
@@ -88,6 +89,7 @@ class Ledger:
         self.unplaced.clear()
         self.refused.clear()
         self._withheld = AllowView()
+        self._kept_off.clear()
         self._room = dict(capacity.tables)
         for target in self.blocks:
             self._take(table_of(target), 1)
@@ -113,7 +115,9 @@ class Ledger:
         """The action that this switch should have for ``target``."""
         action = self._wanted(target)
         if action is not None and len(self._withheld) and self._withheld.overlaps(target):
+            self._kept_off.add(target)
             return None
+        self._kept_off.discard(target)
         return action
 
     def propose(self, targets: Iterable[Target], with_allows: bool) -> Proposal:
@@ -204,7 +208,7 @@ class Ledger:
         one = AllowView()
         for prefix in prefixes:
             one.put(prefix, math.inf, 0)
-        known = set(self.blocks).union(*self.unplaced.values())
+        known = set(self.blocks).union(self._kept_off, *self.unplaced.values())
         return {target for target in known if one.overlaps(target)}
 
     # --- blocks -------------------------------------------------------------------------

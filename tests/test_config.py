@@ -1,0 +1,144 @@
+"""The configuration: defaults that work, and errors that say where and what."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from sdnblock.block import Action, parse_prefix
+from sdnblock.config import Config, load_config, parse_config
+from sdnblock.errors import ConfigError
+
+EXAMPLE = Path(__file__).parents[1] / "sdnblock.example.toml"
+
+
+def parse(text: str) -> Config:
+    return parse_config(tomllib.loads(text), Path("/etc/sdnblock/sdnblock.toml"))
+
+
+def test_no_file_is_all_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SDNBLOCK_CONFIG", raising=False)
+    config = load_config()
+    assert config.source is None
+    assert config.redis.url == "redis://127.0.0.1:6379/0"
+    assert config.request_rate.action is Action.LIMIT
+    assert config.switches == ()
+
+
+def test_the_example_is_valid_as_it_is() -> None:
+    config = load_config(EXAMPLE)
+    assert [switch.name for switch in config.switches] == ["edge1"]
+
+
+def test_the_example_says_the_defaults() -> None:
+    """Every commented key, taken in, is known, and is the default where it is one value."""
+    skip = ("password", "username", "tls_", "sentinel", "p4info", "device_config", "[switch",
+            "certificate", "key ", "ca ", "server_name", '"02:', "prefixes", "ports = [")  # fmt: skip
+    lines = []
+    for line in EXAMPLE.read_text().splitlines():
+        bare = line.removeprefix("# ")
+        is_key = line.startswith("# ") and " = " in bare and bare.split(" = ")[0].isidentifier()
+        if is_key and not bare.startswith(skip):
+            lines.append(bare)
+        elif not line.startswith("#"):
+            lines.append(line)
+    taken = parse("\n".join(lines))
+    plain = load_config(EXAMPLE)
+    assert taken.redis == plain.redis
+    assert taken.controller == plain.controller
+    assert taken.request_rate == plain.request_rate
+    assert taken.safety == plain.safety
+    assert taken.switches == plain.switches
+
+
+def test_everything_set() -> None:
+    config = parse(
+        """
+        [redis]
+        url = "rediss://r.example.net:6380/2"
+        password_file = "secret"
+        [[switch]]
+        name = "edge1"
+        trusted_ports = [2, 3]
+        flood_ports = [1, 2]
+        target = "bmv2"
+        forward = {"02:00:00:00:00:01" = 2}
+        [sip]
+        ports = ["udp/5060", "tcp/5061-5062"]
+        [limit]
+        packets_per_second = 5
+        [detect.request_rate]
+        threshold = 20
+        action = "drop"
+        for = "1h"
+        [allow]
+        prefixes = ["198.51.100.0/24", "2001:db8::1"]
+        [safety]
+        own_prefixes = ["192.0.2.0/24"]
+        """
+    )
+    (switch,) = config.switches
+    assert switch.trusted_ports == {2, 3}
+    assert switch.forward == {b"\x02\0\0\0\0\x01": 2}
+    assert switch.sip_ports == {(17, 5060), (6, 5061), (6, 5062)}
+    assert (switch.limit_rate, switch.request_threshold) == (5, 20)
+    assert config.request_rate.seconds == 3600
+    assert config.redis.password_file == Path("/etc/sdnblock/secret")
+    assert parse_prefix("2001:db8::1") in config.allow
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[redsi]\nurl='x'", "redsi: unknown key; did you mean redis?"),
+        ("[redis]\nulr='x'", "redis.ulr: unknown key; did you mean url?"),
+        ("[redis]\nurl='http://x'", "redis.url: the Redis URL must begin with"),
+        ("redis = 3", "redis: must be a table"),
+        ("[[switch]]\naddress='x'", "switch[1].name: every switch needs a name"),
+        ("[[switch]]\nname='a'\n[[switch]]\nname='a'", "two switches are named 'a'"),
+        ("[[switch]]\nname='a'\nprotocol='netconf'", "must be one of p4runtime"),
+        ("[[switch]]\nname='a'\ntrusted_ports=['x']", "list of numbers from 1 to 511"),
+        ("[[switch]]\nname='a'\ntrusted_ports=[0]", "list of numbers from 1 to 511"),
+        ("[[switch]]\nname='a'\ndevice_id=true", "must be a whole number"),
+        ("[[switch]]\nname='a'\nforward={nonsense=1}", "is not a MAC address"),
+        ("[switch]\nname='a'", "must be tables, written [[switch]]"),
+        ("[sip]\nports=['sctp/5060']", "is not like udp/5060"),
+        ("[sip]\nports=['udp/5090-5060']", "is not like udp/5060"),
+        ("[sip]\nports=['udp/1-60000']", "at most 256"),
+        ("[detect.request_rate]\naction='kill'", "unknown action 'kill'"),
+        ("[detect.request_rate]\nfor='-5m'", "is not a duration"),
+        ("[detect.request_rate]\nfor='forever'", "cannot block forever"),
+        ("[detect.request_rate]\nthreshold=100000", "must be from 0 to 65535"),
+        ("[detect]\nrequest_rat={}", "did you mean request_rate?"),
+        ("[allow]\nprefixes=['0.0.0.0/0']", "allow.prefixes: '0.0.0.0/0' is the whole Internet"),
+        ("[allow]\nprefixes=['10.0.0.1/8']", "did you mean 10.0.0.0/8?"),
+        ("[limit]\npackets_per_second=0", "must be from 1"),
+        ("[controller]\nresync_interval='soon'", "must be a number"),
+        ("[controller]\nlog_level='loud'", "must be one of debug, info, warning, error"),
+    ],
+)
+def test_mistakes_are_named(text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    message = str(caught.value)
+    assert message.startswith("/etc/sdnblock/sdnblock.toml: ")
+    assert words in message
+    assert "\n" not in message
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read .*No such file"):
+        load_config(tmp_path / "none.toml")
+    bad = tmp_path / "bad.toml"
+    bad.write_bytes(b"[redis\n")
+    with pytest.raises(ConfigError, match="is not TOML"):
+        load_config(bad)
+    bad.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="is not TOML"):
+        load_config(bad)
+    bad.write_bytes(b"#" * (1 << 21))
+    with pytest.raises(ConfigError, match="larger than a megabyte"):
+        load_config(bad)
