@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from redis.exceptions import NoPermissionError
 
 from sdnblock.blocklist.explain import REDIS_ERRORS, explain
 from sdnblock.blocklist.settings import RedisSettings
+from sdnblock.blocklist.steady import steadily
 from sdnblock.errors import BlockListError
 
 OLDEST: Final = 6
@@ -44,10 +45,10 @@ async def open_redis(settings: RedisSettings) -> Redis:
 
 
 async def _check_version(client: Redis, settings: RedisSettings) -> None:
-    ask: Callable[..., Awaitable[Any]] = client.execute_command
-    await ask("PING")
+    ask: Callable[..., Coroutine[Any, Any, Any]] = client.execute_command
+    await steadily(ask("PING"))
     try:
-        server = await ask("INFO", "server")
+        server = await steadily(ask("INFO", "server"))
     except NoPermissionError:
         return  # an ACL without INFO: what is missing will say so itself
     version = str(server.get("redis_version", ""))

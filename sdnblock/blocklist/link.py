@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
 from sdnblock.blocklist.explain import explained
+from sdnblock.blocklist.steady import steadily, stop
 
 Value = str | bytes | int | float
 
@@ -24,13 +26,13 @@ class Link:
     def __init__(self, redis: Redis, place: str | None = None) -> None:
         self.redis = redis
         self.place = place or place_of(redis)
-        self._execute: Callable[..., Awaitable[Any]] = redis.execute_command
+        self._execute: Callable[..., Coroutine[Any, Any, Any]] = redis.execute_command
         self._scripts: dict[str, AsyncScript] = {}
 
     async def command(self, *words: Value) -> Any:
         """Run one command; replies are bytes, as RESP2 has them after redis-py's parsing."""
         with explained(self.place):
-            return await self._execute(*words)
+            return await steadily(self._execute(*words))
 
     async def run(self, lua: str, keys: Sequence[str], arguments: Sequence[Value]) -> Any:
         """Run a script by its digest; Redis is sent the text only when it does not know it."""
@@ -38,7 +40,7 @@ class Link:
         if script is None:
             script = self._scripts[lua] = self.redis.register_script(lua)
         with explained(self.place):
-            return await script(keys=list(keys), args=list(arguments))
+            return await steadily(script(keys=list(keys), args=list(arguments)))
 
     async def keys(self, pattern: str, kind: str | None = None) -> AsyncIterator[list[bytes]]:
         """Names of the keys that match, in windows; ``kind`` is a Redis type (``zset``).
@@ -61,13 +63,21 @@ class Link:
 
         What is there throughout comes at least once; what changes meanwhile may or may not.
         """
-        cursor = 0
-        while True:
-            cursor, found = await self.command("ZSCAN", zset, cursor, "COUNT", WINDOW)
-            if found:
-                yield found
-            if int(cursor) == 0:
-                return
+        asked = asyncio.create_task(self.command("ZSCAN", zset, 0, "COUNT", WINDOW))
+        try:
+            while True:
+                cursor, found = await asked
+                last = int(cursor) == 0
+                if not last:  # Redis prepares the next window while this one is worked on
+                    asked = asyncio.create_task(
+                        self.command("ZSCAN", zset, cursor, "COUNT", WINDOW)
+                    )
+                if found:
+                    yield found
+                if last:
+                    return
+        finally:
+            await stop(asked)
 
 
 def place_of(redis: Redis) -> str:

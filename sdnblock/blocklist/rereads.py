@@ -1,8 +1,9 @@
 """When to read which sorted set again.
 
-A notice says only that a key changed, not what. A set is read at most once per
-max(0.5 s, 4 x its last reading), so that large sets under constant change cost
-at most a fifth of the controller. Our own writers also leave hints in the
+A notice says only that a key changed, not what. After a reading a set rests for
+at least half a second, and for up to four times as long as the reading took:
+less where that much would break the promise that a change is told within a
+second (up to some 200,000 members), all of it beyond. Our own writers also leave hints in the
 stream, which tell the change itself: a notice that came with a hint needs no
 prompt reading, only a late one to be sure.
 """
@@ -20,8 +21,10 @@ from sdnblock.blocklist.claims import ClaimKey
 SetId = ClaimKey | None
 """A claim set, or None: the allowlist."""
 
-_SPACING: Final = 0.5
+_REST: Final = 0.5
 _SHARE: Final = 4.0
+_QUICK: Final = 0.4
+_PROMISE: Final = 0.9
 _HINT_WAIT: Final = 0.3
 """How long a notice that came together with some hint waits for a hint about its own key."""
 _HINT_MEMORY: Final = 0.1
@@ -63,7 +66,10 @@ class Rereads:
 
     def done(self, key: SetId, seconds: float) -> None:
         """``key`` has been read, which took that long."""
-        self._earliest[key] = self._clock() + max(_SPACING, _SHARE * seconds)
+        rest = _SHARE * seconds
+        if seconds <= _QUICK:
+            rest = min(rest, _PROMISE - seconds)
+        self._earliest[key] = self._clock() + max(_REST, rest)
 
     def forget(self, key: SetId) -> None:
         """``key`` is gone."""
@@ -85,8 +91,10 @@ class Rereads:
         soonest = min(map(self._when, self._due), default=None)
         if soonest is not None:
             longest = min(longest, max(0.0, soonest - self._clock()))
+        # A timeout of zero could swallow a cancellation (see steady.py).
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), longest)
+            async with asyncio.timeout(max(longest, 0.001)):
+                await self._woken.wait()
         self._woken.clear()
 
     def _when(self, key: SetId) -> float:

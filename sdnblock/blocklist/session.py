@@ -36,6 +36,7 @@ from sdnblock.blocklist.rereads import Rereads, SetId
 from sdnblock.blocklist.settings import RedisSettings
 from sdnblock.blocklist.shadow import Shadow
 from sdnblock.blocklist.status import read_meta
+from sdnblock.blocklist.steady import stop
 from sdnblock.blocklist.tracking import Tracking
 from sdnblock.errors import BlockListError
 
@@ -62,6 +63,7 @@ class Session:
         self._outbox = Outbox()
         self._rereads = Rereads()
         self._shadows: dict[SetId, Shadow[Target]] = {}
+        self._wrong: set[SetId] = set()
         # While a set is told whole: its id and what has been gathered.
         self._gathering: tuple[SetId, dict[Target, float]] | None = None
         # Held while everything is told, and while hints are looked up and told.
@@ -84,8 +86,7 @@ class Session:
                 while True:
                     yield await self._outbox.take()
             finally:
-                work.cancel()
-                await asyncio.gather(work, return_exceptions=True)
+                await stop(work)
         finally:
             await tracking.close()
             await client.aclose()
@@ -145,7 +146,11 @@ class Session:
                 await self._read(key, shadow)
         finally:
             self._gathering = None
-        self._put_whole(key, members, shadow.refused if wrong is None else wrong)
+        if wrong is None:
+            self._wrong.discard(key)
+        else:
+            self._wrong.add(key)
+        self._put_whole(key, members, wrong or shadow.refused)
 
     def _put_whole(self, key: SetId, members: dict[Target, float], refused: RefusedMembers) -> None:
         if key is None:
@@ -172,12 +177,13 @@ class Session:
                 await asyncio.sleep(0)
         if await self._is_ours():
             self._tell(key, shadow.finish())
-        self._rereads.done(key, time.monotonic() - started)
+        if self._gathering is None:  # the first reading says nothing about the next: it parses
+            self._rereads.done(key, time.monotonic() - started)
 
     async def _read_again(self, key: SetId) -> None:
         shadow = self._shadows.get(key)
         wrong = await self._wrong_type(key)
-        if shadow is None or wrong is not None:
+        if shadow is None or wrong is not None or key in self._wrong:
             if await self._is_ours():
                 await self._tell_whole(key)
             return
