@@ -56,37 +56,39 @@ class Daemon:
         self.hub = Hub(Safety(config.safety), config.allow, DETECTORS, time.time)
         self._request_rate = RequestRate(config.request_rate)
         self.sessions: list[Session] = []
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """End :meth:`run`, as SIGTERM does."""
+        self._stop.set()
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT. Raises BlockListError for a Redis that will not do."""
-        stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload_config)
         if not self._drivers:
             _log.warning("no switch is configured: nothing will be enforced")
         async with contextlib.AsyncExitStack() as stack:
             for driver in self._drivers:
                 stack.push_async_callback(driver.close)
-            store = await self._open_store(stack, stop)
+            store = await self._open_store(stack)
             if store is None:
                 return
             with contextlib.suppress(asyncio.CancelledError):
                 async with asyncio.TaskGroup() as group:
                     tasks = self._start(group, store)
-                    await stop.wait()
+                    await self._stop.wait()
                     for task in tasks:
                         task.cancel()
         _log.info("stopped; what is installed stays in force")
 
-    async def _open_store(
-        self, stack: contextlib.AsyncExitStack, stop: asyncio.Event
-    ) -> Store | None:
+    async def _open_store(self, stack: contextlib.AsyncExitStack) -> Store | None:
         """Redis, waited for if it is not there yet; None if we are told to stop meanwhile."""
         backoff = Backoff(0.2, 5.0)
         said = ""
-        while not stop.is_set():
+        while not self._stop.is_set():
             try:
                 redis = await open_redis(self._config.redis)
             except BlockListError as error:
@@ -94,7 +96,7 @@ class Daemon:
                     said = str(error)
                     _log.error("%s; waiting for it", error)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), backoff.wait())
+                    await asyncio.wait_for(self._stop.wait(), backoff.wait())
                 continue
             stack.push_async_callback(redis.aclose)
             return Store(redis, self._config.redis.keys())
