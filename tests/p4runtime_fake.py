@@ -164,13 +164,15 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
     async def GetForwardingPipelineConfig(
         self, request: Any, context: Any
     ) -> p4r.GetForwardingPipelineConfigResponse:
-        """The cookie."""
+        """The cookie, and the P4Info if it was asked for."""
         await self._hooked("GetForwardingPipelineConfig", request, context)
         if self.config is None:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "no pipeline set")
             raise AssertionError
         answer = p4r.GetForwardingPipelineConfigResponse()
         answer.config.cookie.CopyFrom(self.config.cookie)
+        if request.response_type == request.P4INFO_AND_COOKIE and self.config.HasField("p4info"):
+            answer.config.p4info.CopyFrom(self.config.p4info)
         return answer
 
     async def SetForwardingPipelineConfig(

@@ -83,7 +83,8 @@ def entries(
         for entry in answer.value or ()
     ]
     failed = complain(answers)
-    show_rows(_COLUMNS, rows, output, "no entries")
+    if rows or not failed or output != "table":
+        show_rows(_COLUMNS, rows, output, "no entries")
     leave(failed)
 
 
