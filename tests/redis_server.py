@@ -22,6 +22,8 @@ from typing import Any
 
 from sdnblock.blocklist.settings import RedisSettings
 
+_STORAGE = ['save ""']
+
 
 class RedisServer:
     """One redis-server process. ``options`` are lines of its configuration."""
@@ -35,6 +37,7 @@ class RedisServer:
         port: int = 0,
         tls: TlsPair | None = None,
         persist: bool = False,
+        sentinel: bool = False,
     ) -> None:
         self.directory = directory / name
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -49,15 +52,15 @@ class RedisServer:
             "bind 127.0.0.1",
             f"unixsocket {self.socket}",
             f"dir {self.directory}",
-            'save ""',
-            f"appendonly {'yes' if persist else 'no'}",
-            "appendfsync always",
+            *([] if sentinel else _STORAGE),
+            *(["appendonly yes", "appendfsync always"] if persist else []),
             f"logfile {self.directory / 'log'}",
             "daemonize no",
             *([f"requirepass {password}", f"masterauth {password}"] if password else []),
             *(tls.options(port) if tls else []),
             *options,
         ]
+        self._sentinel = sentinel
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -74,7 +77,9 @@ class RedisServer:
         config = self.directory / "redis.conf"
         config.write_text("\n".join(self._options) + "\n")
         self._process = subprocess.Popen(
-            ["redis-server", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ["redis-server", str(config), *(["--sentinel"] if self._sentinel else [])],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + 10
         while not self._answers():

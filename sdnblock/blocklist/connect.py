@@ -103,6 +103,7 @@ def _by_sentinel(settings: RedisSettings, options: dict[str, Any]) -> Redis:
         "protocol": 2,
         "socket_timeout": settings.timeout,
         "socket_connect_timeout": settings.timeout,
+        "retry": Retry(NoBackoff(), 0),  # there are others to ask
         "username": settings.sentinel_username,
         "password": settings.sentinel_password,
     }

@@ -49,8 +49,10 @@ def explain(error: BaseException, place: str) -> BlockListError:
             return BlockListError(f"{place} {line}")
     if isinstance(error, (exceptions.TimeoutError, asyncio.TimeoutError)):
         return BlockListError(f"{place} does not answer in time: is it overloaded or cut off?")
-    if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
-        return BlockListError(f"{place}: TLS fails: {_short(text)}: check the CA and the host name")
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLError):
+            why = _short(getattr(cause, "verify_message", "") or cause.reason or str(cause))
+            return BlockListError(f"{place}: TLS fails ({why}): check CA, host name, certificate")
     if isinstance(error, (exceptions.ConnectionError, OSError)):
         return BlockListError(f"cannot reach {place}: {_short(_root(error))}: is it running?")
     if word == "NOPERM" or isinstance(error, exceptions.NoPermissionError):
@@ -111,14 +113,19 @@ _KNOWN: tuple[
 
 def _root(error: BaseException) -> str:
     """The operating system's own words, without the client library's wrapping."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror and not isinstance(seen, ssl.SSLError):
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.strerror:
             # asyncio's own strerror is wordy; resolver errors have negative numbers.
-            number = seen.errno or 0
-            return os.strerror(number) if number > 0 else seen.strerror
-        seen = seen.__cause__ or seen.__context__
-    return str(error) or type(error).__name__
+            number = cause.errno or 0
+            return os.strerror(number) if number > 0 else cause.strerror
+    return str(error).rstrip(".") or type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _short(text: str) -> str:
