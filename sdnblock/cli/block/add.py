@@ -8,7 +8,6 @@ import click
 
 from sdnblock.block import Target, parse_action
 from sdnblock.blocklist.claims import Claim
-from sdnblock.blocklist.store import Store
 from sdnblock.cli import params, text
 from sdnblock.cli.app import App, pass_app, run
 from sdnblock.cli.checks import Checks
@@ -67,11 +66,12 @@ async def _add(app: App, claims: list[Claim], force: bool, dry_run: bool) -> Non
         ]
         if refusals:
             _refuse(refusals, len(claims))
-        before = [await _before(store, claim) for claim in claims]
+        before = await store.held(claims[0].origin, [claim.target for claim in claims])
         if not dry_run:
             await store.add(claims)
-        for claim, old in zip(claims, before, strict=True):
-            click.echo(("would be: " if dry_run else "") + _told(claim, old))
+        for claim in claims:
+            told = _told(claim, before.get(claim.target))
+            click.echo(f"would be: {told}" if dry_run else told)
             _warn(checks, claim)
         if not dry_run and (note := await controller_note(store)):
             click.echo(note, err=True)
@@ -83,12 +83,6 @@ def _refuse(refusals: list[str], total: int) -> None:
         click.echo(f"sdnblock: {text.printable(refusal)}", err=True)
     nothing = "" if total == 1 else "; none of the targets was blocked"
     raise TargetError(f"{refusals[-1]}{nothing}")
-
-
-async def _before(store: Store, claim: Claim) -> Claim | None:
-    """What the same origin claims of the target now."""
-    found = await store.find(claim.target, thorough=False)
-    return next((old for old in found if old.origin == claim.origin), None)
 
 
 def _told(claim: Claim, old: Claim | None) -> str:
