@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from sdnblock.block import Target
 from sdnblock.cli.app import App, pass_app, run
+from sdnblock.cli.block.listing import target_order
 from sdnblock.cli.live import Answer, ask, chosen
 from sdnblock.cli.output import Column, output_option, show_rows
 from sdnblock.cli.switch.shared import complain, leave, name_argument
@@ -98,7 +100,10 @@ async def _compare_settled(
 ) -> list[Answer[_Comparison]]:
     """Differences, without those that a controller at work removes meanwhile."""
     answers = await _compare(app, switches)
-    if not any(answer.value is not None and answer.value.differences for answer in answers):
+    different = {a.name for a in answers if a.value is not None and a.value.differences}
+    async with app.store() as store:
+        status = await store.switch_status()
+    if not any(status.get(name, {}).get("role") == "primary" for name in different):
         return answers
     await asyncio.sleep(_SETTLING)
     before = {answer.name: answer.value for answer in answers}
@@ -144,12 +149,13 @@ async def _difference(hub: Hub, reader: Reader) -> _Comparison:
     ledger = Ledger(hub.plan.action, hub.rank, hub.allows)
     ledger.reset(installed, reader.capacity)
     everything = set(installed.blocks) | set(hub.plan.targets())
-    found: list[_Difference] = []
+    allows: list[_Difference] = []
+    blocks: dict[Target, _Difference] = {}
     for stage in ledger.propose(everything, with_allows=True).stages:
         for change in stage:
             if isinstance(change, AllowChange):
                 surplus = change.op is Op.DELETE
-                found.append(
+                allows.append(
                     _Difference(
                         str(change.prefix),
                         None if surplus else "allow",
@@ -158,11 +164,10 @@ async def _difference(hub: Hub, reader: Reader) -> _Comparison:
                 )
             else:
                 have = installed.blocks.get(change.target)
-                found.append(
-                    _Difference(
-                        str(change.target),
-                        None if change.op is Op.DELETE else change.action.value,
-                        None if have is None else have.value,
-                    )
+                blocks[change.target] = _Difference(
+                    str(change.target),
+                    None if change.op is Op.DELETE else change.action.value,
+                    None if have is None else have.value,
                 )
-    return _Comparison(sorted(found, key=lambda each: each.target), ledger.unplaced_count())
+    in_order = [blocks[target] for target in sorted(blocks, key=target_order)]
+    return _Comparison([*allows, *in_order], ledger.unplaced_count())
