@@ -71,7 +71,7 @@ def test_it_reads_beside_the_controller_and_writes_only_as_primary(
         assert "held: 2" in said
         assert "PERMISSION_DENIED" in said
         assert cli("switch", "diff").status == 0
-        done = cli.spawn("shell", "--primary", "edge1", stdin=insert, env={"HOME": str(cli.folder)})
+        done = cli.spawn("shell", "edge1", "--primary", stdin=insert, env={"HOME": str(cli.folder)})
         assert done.status == 0
         assert "You are not the primary client" not in done.out + done.err
         assert "PERMISSION_DENIED" not in done.out + done.err
@@ -88,7 +88,7 @@ def test_it_reads_beside_the_controller_and_writes_only_as_primary(
 def test_arguments_are_handed_on(cli: Cli, switch: SwitchThread) -> None:
     with in_step(cli):
         pass
-    done = cli.spawn("shell", "edge1", "--help", env={"HOME": str(cli.folder)})
+    done = cli.spawn("shell", "edge1", "--", "--help", env={"HOME": str(cli.folder)})
     assert "--election-id <Hi>,<Lo>" in done.out
 
 

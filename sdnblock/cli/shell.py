@@ -32,9 +32,7 @@ _MARKER: Final = "installed"
 """Written when an environment is complete; ``make test`` does the same."""
 
 
-@click.command(
-    "shell", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
-)
+@click.command("shell")
 @click.option(
     "--primary",
     is_flag=True,
@@ -52,11 +50,13 @@ def command(app: App, primary: bool, switch: str, arguments: tuple[str, ...]) ->
 
     p4runtime-shell needs old versions of libraries, so it is installed into an environment
     of its own when it is first used (from the Python registry; about a minute). ARGUMENTS
-    are handed to it.
+    are handed to it; those that begin with a dash go behind a --.
 
     \b
-    Example:
+    Examples:
       sdnblock shell edge1
+      sdnblock shell edge1 -- --verbose
+    And in it:
       P4Runtime sh >>> for e in table_entry['source_v4'].read(): print(e)
     """
     settings = app.config.switch(switch)
