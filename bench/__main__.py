@@ -89,10 +89,7 @@ async def startup(lab: Lab, runs: int) -> None:
         controller = await lab.controller()
         await controller.until_logged("in sync", 120)
         took.append(time.monotonic() - began)
-        out = await run(
-            *lab.inside("outside"), sys.executable, "-m", "bench.passing", str(BLOCKS), "100"
-        )
-        leaked += int(out)
+        leaked += await lab.passing(BLOCKS, 100)
         await asyncio.sleep(12)  # counters are read once
         now, peak = memory(controller)
         resident.append(now)

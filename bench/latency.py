@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
 from bench.probe import Probe
+from demo.processes import run
 from sdnblock.block import NEVER, Action, Source
 from sdnblock.blocklist.claims import Claim
 from sdnblock.blocklist.connect import open_redis
@@ -53,11 +53,7 @@ async def by_cli(config: Path, samples: int) -> tuple[list[float], list[float]]:
         await asyncio.sleep(0.05)
         began = time.monotonic()
         target = ".".join(map(str, source))
-        await asyncio.to_thread(
-            subprocess.run,
-            [program, "--config", config, "block", "add", target],
-            check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+        await run(program, "--config", config, "block", "add", target)
         ended = time.monotonic()
         async with asyncio.timeout(10):
             dropped = await watching

@@ -75,7 +75,7 @@ async def test_the_allowlist_wins_always_and_afterwards(tmp_path: Path) -> None:
         await it.blocked("203.0.113.0/24", None)
         assert not it.plane.violations
         it.plane.never = []
-        await it.store.allow_remove(parse_prefix(ATTACKER))  # type: ignore[arg-type]
+        await it.store.allow_remove(parse_prefix(ATTACKER))
         await it.blocked(ATTACKER)
 
 

@@ -1,0 +1,201 @@
+"""The XDP data plane in the kernel: exact outcomes, counters that are never lost, meters."""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from sdnblock.artifacts import XDP_OBJECT, artifact
+from sdnblock.softswitch.bpf import BpfError
+from sdnblock.softswitch.dataplane import (
+    DeviceConfigError,
+    MeterRates,
+    Outcome,
+    Policy,
+    SampledPacket,
+    Value,
+)
+from sdnblock.softswitch.xdp import CLONE_SESSION, Verdict, XdpDataplane
+from tests.dataplane import packets as p
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="BPF needs root"),
+]
+
+DROP, LIMIT, WATCH, SIP, FORWARD = Value(6, 0), Value(7, 5), Value(8, 0), Value(4, 0), Value(2, 3)
+SMALL = {"source_v4": 8, "prefix_v4": 4, "flow_v6": 2, "source_v6": 3}
+
+
+def host(number: int) -> bytes:
+    return (0xCB007100 + number).to_bytes(4, "big")
+
+
+def lpm(number: int, length: int) -> bytes:
+    return struct.pack("=I", length) + number.to_bytes(4, "big")
+
+
+@pytest.fixture
+def xdp() -> Iterator[XdpDataplane]:
+    dataplane = XdpDataplane.detached()
+    dataplane.load(artifact(XDP_OBJECT).read_bytes())
+    yield dataplane
+    dataplane.close(keep=False)
+
+
+@pytest.fixture
+def small() -> Iterator[XdpDataplane]:
+    dataplane = XdpDataplane.detached(sizes=SMALL)
+    dataplane.load(artifact(XDP_OBJECT).read_bytes())
+    yield dataplane
+    dataplane.close(keep=False)
+
+
+def test_outcomes_are_exact(xdp: XdpDataplane) -> None:
+    keys = [host(1), host(2), host(1)]
+    assert xdp.insert("source_v4", keys, [DROP] * 3) == [Outcome.OK, Outcome.OK, Outcome.EXISTS]
+    assert xdp.modify("source_v4", [host(1), host(3)], [WATCH] * 2) == [
+        Outcome.OK,
+        Outcome.MISSING,
+    ]
+    assert xdp.delete("source_v4", [host(2), host(2)]) == [Outcome.OK, Outcome.MISSING]
+    found = xdp.get("source_v4", host(1))
+    assert found is not None and found.value == WATCH
+    assert xdp.get("source_v4", host(2)) is None
+
+
+@pytest.mark.parametrize("table", ["source_v4", "prefix_v4", "flow_v6", "source_v6"])
+def test_full_is_full(small: XdpDataplane, table: str) -> None:
+    size = SMALL[table]
+    assert small.table_size(table) == size
+    makers: dict[str, Callable[[int], bytes]] = {
+        "source_v4": host,
+        "prefix_v4": lambda n: lpm(0x0A000000 + (n << 16), 16),
+        "flow_v6": lambda n: bytes(36) + n.to_bytes(4, "big"),
+        "source_v6": lambda n: bytes(12) + host(n),
+    }
+    make = makers[table]
+    keys = [make(number) for number in range(size + 2)]
+    got = small.insert(table, keys, [DROP] * len(keys))
+    assert got == [Outcome.OK] * size + [Outcome.FULL] * 2
+    assert small.insert(table, keys[:1], [DROP]) == [Outcome.EXISTS]
+    small.delete(table, keys[:1])
+    assert small.insert(table, keys[-1:], [DROP]) == [Outcome.OK]
+    assert {key for part in small.scan(table) for key, _ in part} == {*keys[1:size], keys[-1]}
+
+
+def test_an_lpm_entry_is_not_the_one_around_it(xdp: XdpDataplane) -> None:
+    wide, narrow = lpm(0x0A000000, 8), lpm(0x0A010000, 16)
+    xdp.insert("prefix_v4", [wide], [DROP])
+    assert xdp.get("prefix_v4", narrow) is None
+    assert xdp.modify("prefix_v4", [narrow], [WATCH]) == [Outcome.MISSING]
+    assert xdp.set_direct_counter("prefix_v4", narrow, 1, 1) is Outcome.MISSING
+    assert xdp.delete("prefix_v4", [narrow]) == [Outcome.MISSING]
+    found = xdp.get("prefix_v4", wide)
+    assert found is not None and (found.value, found.packets) == (DROP, 0)
+
+
+def test_modify_loses_no_count_while_packets_flow(xdp: XdpDataplane) -> None:
+    frame = p.v4(source="203.0.113.1")
+    xdp.insert("source_v4", [host(1)], [DROP])
+    stop = threading.Event()
+
+    def change() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            xdp.modify("source_v4", [host(1)], [(DROP, WATCH)[number % 2]])
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    xdp.set_test_port(1)
+    for _ in range(20):
+        xdp.measure(frame, 10_000)
+    stop.set()
+    changing.join()
+    found = xdp.get("source_v4", host(1))
+    assert found is not None
+    assert found.packets == 200_000
+    assert found.bytes == 200_000 * len(frame)
+
+
+def test_counters_can_be_set(xdp: XdpDataplane) -> None:
+    xdp.insert("source_v4", [host(1)], [DROP])
+    assert xdp.set_direct_counter("source_v4", host(1), 7, 700) is Outcome.OK
+    xdp.test_run(1, p.v4(b"x" * 58, source="203.0.113.1"))
+    found = xdp.get("source_v4", host(1))
+    assert found is not None and (found.packets, found.bytes) == (8, 800)
+    xdp.set_counter("verdict", 3, 5, 50)
+    assert xdp.read_counter("verdict")[3] == (5, 50)
+
+
+def test_a_meter_refills_at_its_rate(xdp: XdpDataplane) -> None:
+    xdp.insert("source_v4", [host(1)], [LIMIT])
+    rates = MeterRates(cir=1000, cburst=50, pir=1000, pburst=50)
+    xdp.set_meter("limit_meter", 5, rates)
+    assert xdp.get_meter("limit_meter", 5) == rates
+    frame, passed, rounds = p.v4(source="203.0.113.1"), 0, 0
+    began = threading.Event()
+    threading.Timer(1.0, began.set).start()
+    while not began.is_set():
+        passed += xdp.test_run(1, frame)[0] is Verdict.PASS
+        rounds += 1
+    assert rounds > 2000, "the machine is too slow for this test to mean anything"
+    assert 900 <= passed <= 1250  # a second's tokens and the burst
+    xdp.set_meter("limit_meter", 5, None)
+    assert xdp.get_meter("limit_meter", 5) is None
+    assert xdp.test_run(1, frame)[0] is Verdict.PASS
+
+
+def test_the_event_buffer_is_bounded_and_what_is_lost_is_counted(xdp: XdpDataplane) -> None:
+    xdp.insert("source_v4", [host(1)], [WATCH])
+    xdp.set_clone_session(CLONE_SESSION, 64)
+    xdp.set_test_port(1)
+    xdp.measure(p.v4(source="203.0.113.1"), 2000)
+    events = xdp.events()
+    assert 100 < len(events) < 1000
+    assert xdp.events_lost() == 2000 - len(events)
+    assert all(isinstance(each, SampledPacket) and len(each.frame) == 64 for each in events)
+    xdp.measure(p.v4(source="203.0.113.1"), 1)
+    assert len(xdp.events()) == 1
+
+
+def test_hostile_frames_are_never_dropped_and_never_crash(xdp: XdpDataplane) -> None:
+    rng = random.Random(7)
+    xdp.policy = Policy(5, 1 << 20)
+    xdp.insert("sip_port", [struct.pack("!BHx", 17, 5060)], [SIP])
+    base = [p.v4(), p.v6(), p.ether(p.ip6(p.extension(p.udp(), 17), 0), 0x86DD)]
+    for _ in range(20_000):
+        frame = bytearray(rng.choice(base)) if rng.random() < 0.7 else bytearray(rng.randbytes(90))
+        for _ in range(rng.randint(0, 4)):
+            frame[rng.randrange(len(frame))] = rng.getrandbits(8)
+        cut = bytes(frame[: rng.randint(14, len(frame))])
+        assert xdp.test_run(1, cut) == (Verdict.PASS, cut)
+
+
+def test_a_new_program_starts_empty_and_a_bad_one_changes_nothing(xdp: XdpDataplane) -> None:
+    xdp.insert("source_v4", [host(1)], [DROP])
+    with pytest.raises(DeviceConfigError, match="not a BPF object"):
+        xdp.load(b"{}")
+    assert xdp.get("source_v4", host(1)) is not None
+    xdp.load(artifact(XDP_OBJECT).read_bytes())
+    assert xdp.get("source_v4", host(1)) is None
+
+
+def test_another_bpf_object_is_refused(xdp: XdpDataplane) -> None:
+    elf = artifact(XDP_OBJECT).read_bytes().replace(b"prefix_v4", b"prefix_v5")
+    with pytest.raises(DeviceConfigError, match=r"not sdnblock's|another version|does not take"):
+        xdp.load(elf)
+    assert xdp.loaded
+
+
+def test_interfaces_that_cannot_be() -> None:
+    with pytest.raises(BpfError, match="there is no interface 'nosuch0'"):
+        XdpDataplane(["nosuch0"])
+    with pytest.raises(BpfError, match="named twice"):
+        XdpDataplane(["lo", "lo"])
