@@ -77,7 +77,7 @@ def test_padding_and_order_do_not_matter(
 
 
 counts = st.one_of(st.just(0), st.integers(0, 2**63 - 1), st.integers(0, 300))
-notes = st.one_of(st.none(), st.tuples(st.integers(0, 2**64 - 1), st.binary(max_size=256)))
+notes = st.one_of(st.just((0, b"")), st.tuples(st.integers(0, 2**64 - 1), st.binary(max_size=256)))
 
 
 @given(tables_and_matches, st.data(), counts, counts, st.booleans(), notes)
@@ -87,7 +87,7 @@ def test_encoding_is_what_the_message_classes_make(
     packets: int,
     bytes_: int,
     counters: bool,
-    note: tuple[int, bytes] | None,
+    note: tuple[int, bytes],
 ) -> None:
     table, match = case
     packer = Packer(table)
@@ -102,8 +102,7 @@ def test_encoding_is_what_the_message_classes_make(
     message.action.action.action_id = action.id
     for param, argument in zip(action.params, arguments, strict=True):
         message.action.action.params.add(param_id=param.id, value=encode(argument))
-    if note:
-        message.controller_metadata, message.metadata = note
+    message.controller_metadata, message.metadata = note
     if counters and table.direct_counter:
         message.counter_data.SetInParent()
         message.counter_data.packet_count, message.counter_data.byte_count = packets, bytes_

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
 
 import grpc
 import pytest
@@ -10,12 +11,15 @@ from finsy.proto import p4r
 
 from sdnblock.softswitch.refusal import INVALID_ARGUMENT, NOT_FOUND, OK, UNIMPLEMENTED
 from tests.softswitch_kit import (
+    DELETE,
     INSERT,
+    MODIFY,
     Client,
     Running,
     drop,
     entry,
     error_codes,
+    pipeline_config,
     running,
     schema,
     table_id,
@@ -214,3 +218,62 @@ async def test_big_answers_come_in_small_messages_and_hold_nobody_up() -> None:
             assert answer.ByteSize() < 1 << 20
             count += len(answer.entities)
         assert count == 60000
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_read_beside_writes_sees_each_of_them_wholly_or_not_at_all(seed: int) -> None:
+    """Every write replaces all of a hundred entries by others: no read sees a mixture."""
+    random = Random(seed)
+    async with running() as server:
+        client, reader = await server.primary(), server.client()
+        for start in range(0, 20000, 5000):
+            await client.write(*(update(INSERT, drop(1_000_000 + start + n)) for n in range(5000)))
+        await client.write(*(update(INSERT, drop(n)) for n in range(100)))
+        done = False
+
+        async def churn() -> None:
+            round_ = 0
+            while not done:
+                # One batch: a hundred moved, some kept but with another action and metadata.
+                old, new = round_ * 100, (round_ + 1) * 100
+                changed = drop(1_000_000)
+                changed.metadata = str(round_ + 1).encode()
+                updates = [update(DELETE, drop(old + n)) for n in range(100)]
+                updates += [update(INSERT, drop(new + n)) for n in range(100)]
+                updates.append(update(MODIFY, changed))
+                random.shuffle(updates)
+                assert await client.write(*updates) == [OK] * 201
+                round_ += 1
+
+        churning = asyncio.ensure_future(churn())
+        seen = set()
+        for _ in range(12):
+            found = await reader.read_tables(p4r.TableEntry(table_id=table_id("source_v4")))
+            numbers = [
+                int.from_bytes(each.match[0].exact.value, "big") - 0x0A000000 for each in found
+            ]
+            assert len(set(numbers)) == len(numbers) == 20100
+            moving = sorted(number for number in numbers if number < 1_000_000)
+            first = moving[0]
+            assert moving == list(range(first, first + 100)) and first % 100 == 0
+            (marked,) = [each.metadata for each in found if each.metadata] or [b"0"]
+            assert int(marked) == first // 100
+            seen.add(first)
+        done = True
+        await churning
+        assert len(seen) > 1
+        state = server.device.state()
+        assert not any(state.watchers.values())
+
+
+async def test_a_pipeline_is_not_replaced_under_a_read() -> None:
+    async with running() as server:
+        client, reader = await server.primary(), server.client()
+        for start in range(0, 50000, 5000):
+            await client.write(*(update(INSERT, drop(start + n)) for n in range(5000)))
+        asked = p4r.TableEntry(table_id=table_id("source_v4"))
+        reading = asyncio.ensure_future(reader.read_tables(asked))
+        await asyncio.sleep(0.02)
+        await client.set_pipeline(pipeline_config())
+        assert len(await reading) in (0, 50000)
+        assert await reader.read_tables(asked) == []

@@ -19,7 +19,7 @@ class Answer:
 
     def add(self, entity: p4r.Entity) -> None:
         """One entity."""
-        self.add_encoded([p4r.ReadResponse(entities=[entity]).SerializeToString()])
+        self.add_encoded([encode_entity(entity)])
 
     def add_encoded(self, parts: list[bytes]) -> None:
         """Entities already encoded, each as one ``entities`` element; at most some thousands."""
@@ -36,3 +36,8 @@ class Answer:
     def _flush(self) -> None:
         self._messages.append(b"".join(self._parts))
         self._parts = []
+
+
+def encode_entity(entity: p4r.Entity) -> bytes:
+    """One entity as an ``entities`` element of a ReadResponse."""
+    return p4r.ReadResponse(entities=[entity]).SerializeToString()

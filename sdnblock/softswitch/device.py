@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from finsy.proto import p4r
@@ -77,8 +78,10 @@ class Device:
         self.arbitration = Arbitration(device_id)
         self.pipelines = Pipelines(dataplane, compiled_schema(), store)
         self.lock = asyncio.Lock()
-        """Held by whatever reads or writes the data plane, so that no request sees half of
-        another (specification 13.4)."""
+        """Held by writes from beginning to end, and by reads while they begin, so that no
+        request sees half of another (specification 13.4)."""
+        self._reads = 0
+        self._read_ended = asyncio.Event()
         self._watched: int | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -105,6 +108,22 @@ class Device:
                 FAILED_PRECONDITION, "no pipeline yet: SetForwardingPipelineConfig comes first"
             )
         return current
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Around a read that goes on without the lock: the pipeline stays as it is."""
+        self._reads += 1
+        try:
+            yield
+        finally:
+            self._reads -= 1
+            self._read_ended.set()
+
+    async def no_reads(self) -> None:
+        """Wait until no read is under way; with the lock held none can begin."""
+        while self._reads:
+            self._read_ended.clear()
+            await self._read_ended.wait()
 
     # Streams.
 

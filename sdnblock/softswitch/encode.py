@@ -66,13 +66,13 @@ class EntryEncoder:
         self._ids = {ref.action.id & ACTION_MASK: ref.action for ref in table.actions.values()}
         self._actions: dict[Value, bytes] = {}
 
-    def __call__(self, key: bytes, entry: Entry, note: Note | None) -> bytes:
+    def __call__(self, key: bytes, entry: Entry, note: Note) -> bytes:
         """One entry; ``note`` is its metadata."""
         action = self._actions.get(entry.value)
         if action is None:
             action = self._action(entry.value)
         body = self._table_id + (self._prefix(key) if self._lpm else self._exact(key)) + action
-        if note is not None and note[0]:
+        if note[0]:
             body += _CONTROLLER_METADATA + varint(note[0])
         if self._counters:
             packets, bytes_ = entry.packets, entry.bytes
@@ -83,7 +83,7 @@ class EntryEncoder:
                 body += _COUNTER_DATA + _LENGTHS[len(data)] + data
             else:
                 body += _COUNTER_DATA + b"\0"
-        if note is not None and note[1]:
+        if note[1]:
             body += _delimited(_METADATA, note[1])
         inner = _TABLE_ENTRY + varint(len(body)) + body
         return _ENTITY + varint(len(inner)) + inner

@@ -9,6 +9,7 @@ stays the same.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from finsy.proto import p4i, p4r
 from google.protobuf import text_format
@@ -18,9 +19,8 @@ from sdnblock.softswitch.dataplane import Dataplane, DeviceConfigError
 from sdnblock.softswitch.fit import check_fit
 from sdnblock.softswitch.memory import MemoryDataplane
 from sdnblock.softswitch.refusal import Refusal, invalid, missing, unimplemented
-from sdnblock.softswitch.resources import Pause
 from sdnblock.softswitch.schema import Schema, read_schema
-from sdnblock.softswitch.state import Pipeline, State
+from sdnblock.softswitch.state import Pause, Pipeline, State
 from sdnblock.softswitch.store import ConfigStore
 
 Action = p4r.SetForwardingPipelineConfigRequest
@@ -110,9 +110,7 @@ class Pipelines:
                 "entries cannot be carried over to another device config: VERIFY_AND_COMMIT"
                 " replaces it and clears them"
             )
-        self._commit(
-            State(pipeline, self._dataplane, old.notes, old.digests, old.sessions, old.list_ids)
-        )
+        self._commit(replace(old, pipeline=pipeline))
 
     async def _commit_saved(self, pause: Pause) -> None:
         saved = self._saved

@@ -14,55 +14,66 @@ from finsy.proto import p4r
 from sdnblock.errors import SdnblockError
 from sdnblock.softswitch.answer import Answer
 from sdnblock.softswitch.refusal import INTERNAL, Refusal, invalid, unimplemented
-from sdnblock.softswitch.resources import CPU_PORT, Pause, cells_of, index_range
-from sdnblock.softswitch.state import State
+from sdnblock.softswitch.resources import CPU_PORT, cells_of, index_range
+from sdnblock.softswitch.snapshot import Snapshot
+from sdnblock.softswitch.state import Pause, State
 from sdnblock.softswitch.tableread import read_direct_counters, read_table_entries
 
 _SLICE: Final = 1024
 
 
-async def read_batch(
-    state: State, requests: Sequence[p4r.Entity], pause: Pause
-) -> tuple[list[bytes], list[Refusal | None]]:
-    """Answer all requests: serialised ReadResponses, and a Refusal or None for each request.
+class Reading:
+    """One Read batch: :meth:`begin` while no write is under way, then :meth:`finish`."""
 
-    The caller holds the lock that keeps writes out, so that a batch sees each
-    write wholly or not at all (13.4).
-    """
-    answer = Answer()
-    results: list[Refusal | None] = []
-    for request in requests:
-        try:
-            await _read(state, request, answer, pause)
-        except Refusal as refusal:
-            results.append(refusal)
-        except SdnblockError as error:
-            results.append(Refusal(INTERNAL, str(error)))
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._answer = Answer()
+        self._snapshot = Snapshot(state)
+        self.results: list[Refusal | None] = []
+        """A Refusal or None for each request."""
+
+    async def begin(self, requests: Sequence[p4r.Entity], pause: Pause) -> None:
+        """Answer everything but whole tables; those will be answered as of now."""
+        for request in requests:
+            try:
+                await self._read(request, pause)
+            except Refusal as refusal:
+                self.results.append(refusal)
+            except SdnblockError as error:
+                self.results.append(Refusal(INTERNAL, str(error)))
+            else:
+                self.results.append(None)
+
+    async def finish(self, pause: Pause) -> list[bytes]:
+        """All answers, as serialised ReadResponses. Raises SdnblockError."""
+        await self._snapshot.answer(self._answer, pause)
+        return self._answer.messages()
+
+    def close(self) -> None:
+        """To be called in any case, so that writes stop taking notes for this."""
+        self._snapshot.close()
+
+    async def _read(self, request: p4r.Entity, pause: Pause) -> None:
+        state, answer = self._state, self._answer
+        which = request.WhichOneof("entity")
+        if which is None:
+            raise invalid("a read request has no entity")
+        if which == "table_entry":
+            read_table_entries(state, request.table_entry, answer, self._snapshot)
+        elif which == "direct_counter_entry":
+            read_direct_counters(state, request.direct_counter_entry, answer, self._snapshot)
+        elif which == "counter_entry":
+            await _read_counters(state, request.counter_entry, answer, pause)
+        elif which == "meter_entry":
+            await _read_meters(state, request.meter_entry, answer, pause)
+        elif which == "direct_meter_entry":
+            raise invalid("no table of this pipeline has a direct meter")
+        elif which == "packet_replication_engine_entry":
+            _read_replication(state, request.packet_replication_engine_entry, answer)
+        elif which == "digest_entry":
+            _read_digests(state, request.digest_entry, answer)
         else:
-            results.append(None)
-    return answer.messages(), results
-
-
-async def _read(state: State, request: p4r.Entity, answer: Answer, pause: Pause) -> None:
-    which = request.WhichOneof("entity")
-    if which is None:
-        raise invalid("a read request has no entity")
-    if which == "table_entry":
-        await read_table_entries(state, request.table_entry, answer, pause)
-    elif which == "direct_counter_entry":
-        await read_direct_counters(state, request.direct_counter_entry, answer, pause)
-    elif which == "counter_entry":
-        await _read_counters(state, request.counter_entry, answer, pause)
-    elif which == "meter_entry":
-        await _read_meters(state, request.meter_entry, answer, pause)
-    elif which == "direct_meter_entry":
-        raise invalid("no table of this pipeline has a direct meter")
-    elif which == "packet_replication_engine_entry":
-        _read_replication(state, request.packet_replication_engine_entry, answer)
-    elif which == "digest_entry":
-        _read_digests(state, request.digest_entry, answer)
-    else:
-        raise unimplemented(f"this switch has no {which.replace('_', ' ')}")
+            raise unimplemented(f"this switch has no {which.replace('_', ' ')}")
 
 
 async def _read_counters(

@@ -6,7 +6,6 @@ entity and raises Refusal.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from finsy.proto import p4r
@@ -23,7 +22,7 @@ from sdnblock.softswitch.refusal import (
     unimplemented,
 )
 from sdnblock.softswitch.schema import Cells
-from sdnblock.softswitch.state import State
+from sdnblock.softswitch.state import Pause, State
 from sdnblock.softswitch.tablewrite import DELETE, INSERT, MODIFY, check_counter_data
 
 CLONE_SESSION: Final = 250
@@ -31,8 +30,6 @@ CLONE_SESSION: Final = 250
 CPU_PORT: Final = 255
 
 _SLICE: Final = 1024
-
-Pause = Callable[[], Awaitable[None]]
 
 
 async def write_resource(state: State, update: p4r.Update, pause: Pause) -> None:
@@ -117,6 +114,7 @@ def _write_direct_counter(state: State, entry: p4r.DirectCounterEntry) -> None:
     if entry.HasField("data"):
         check_counter_data(entry.data)
         data = entry.data
+        state.before_change(name, [key])
         state.dataplane.set_direct_counter(name, key, data.packet_count, data.byte_count)
 
 

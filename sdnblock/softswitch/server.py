@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, Final, NoReturn, TypeVar
@@ -14,7 +15,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from sdnblock.errors import SdnblockError
 from sdnblock.softswitch.device import Device, Stream, pause
-from sdnblock.softswitch.read import read_batch
+from sdnblock.softswitch.read import Reading
 from sdnblock.softswitch.refusal import (
     INTERNAL,
     INVALID_ARGUMENT,
@@ -127,15 +128,27 @@ class Servicer:
             request = _parse(p4r.ReadRequest, packed)
             device.check_device(request.device_id)
             async with self._reading:
-                async with device.lock:
-                    messages, results = await read_batch(device.state(), request.entities, pause)
+                messages, results = await self._answer(request)
                 for message in messages:
                     yield message
         except Refusal as refusal:
             await _refuse(context, refusal)
+        except SdnblockError as error:
+            await _refuse(context, Refusal(INTERNAL, str(error)))
         status = batch_status(results, "some requests failed")
         if status is not None:
             await _fail(context, status)
+
+    async def _answer(self, request: p4r.ReadRequest) -> tuple[list[bytes], list[Refusal | None]]:
+        device = self._device
+        with contextlib.ExitStack() as stack:
+            async with device.lock:
+                reading = Reading(device.state())
+                # Only now: who replaces the pipeline holds the lock and waits for reads.
+                stack.enter_context(device.reading())
+                stack.callback(reading.close)
+                await reading.begin(request.entities, pause)
+            return await reading.finish(pause), reading.results
 
     async def _set_config(
         self, request: p4r.SetForwardingPipelineConfigRequest, context: Context
@@ -152,6 +165,7 @@ class Servicer:
         device = self._device
         async with device.lock:
             device.check_primary(request.device_id, request.role, election_id)
+            await device.no_reads()
             config = request.config if request.HasField("config") else None
             try:
                 await device.pipelines.set(request.action, config, pause)

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from finsy.proto import p4r
 
-from sdnblock.softswitch.answer import Answer
+from sdnblock.softswitch.answer import Answer, encode_entity
 from sdnblock.softswitch.bytestring import encode
 from sdnblock.softswitch.constants import const_entries
 from sdnblock.softswitch.dataplane import Entry
 from sdnblock.softswitch.encode import EntryEncoder, set_match
 from sdnblock.softswitch.packing import ACTION_MASK, Packer
 from sdnblock.softswitch.refusal import invalid, missing
-from sdnblock.softswitch.resources import Pause
-from sdnblock.softswitch.state import DEFAULT_ENTRY, NO_NOTE, State
+from sdnblock.softswitch.snapshot import Encode, Snapshot
+from sdnblock.softswitch.state import DEFAULT_ENTRY, NO_NOTE, Note, State
 from sdnblock.softswitch.tablewrite import POLICY_TABLE
 
-Encode = Callable[[bytes, Entry], bytes]
 
-
-async def read_table_entries(
-    state: State, request: p4r.TableEntry, answer: Answer, pause: Pause
+def read_table_entries(
+    state: State, request: p4r.TableEntry, answer: Answer, snapshot: Snapshot
 ) -> None:
-    """Entries by table and filter; default entries only if asked for. Raises Refusal."""
+    """Entries by table and filter; default entries only if asked for. Raises Refusal.
+
+    Whole tables are left to ``snapshot``, the rest is answered at once.
+    """
     for packer in _tables(state, request):
         if request.is_default_action:
             _default_entry(state, packer, request, answer)
         elif packer.table.const:
             _const_entries(packer, request, answer)
         elif packer.plain and not request.priority:  # no entry of these has one
-            await _entries(state, packer, request, answer, pause)
+            _entries(state, packer, request, answer, snapshot)
 
 
 def _tables(state: State, request: p4r.TableEntry) -> Iterable[Packer]:
@@ -57,55 +58,46 @@ def _tables(state: State, request: p4r.TableEntry) -> Iterable[Packer]:
     return [packer]
 
 
-async def _entries(
-    state: State, packer: Packer, request: p4r.TableEntry, answer: Answer, pause: Pause
+def _entries(
+    state: State, packer: Packer, request: p4r.TableEntry, answer: Answer, snapshot: Snapshot
 ) -> None:
-    table = packer.table.name
-    notes = state.notes.get(table) or {}
     encoder = EntryEncoder(packer, request.HasField("counter_data"))
     wanted = _wanted_action(packer, request)
-    note = (request.controller_metadata, request.metadata)
+    cookie, metadata = request.controller_metadata, request.metadata
 
-    def chosen(key: bytes, entry: Entry) -> bool:
-        mine = notes.get(key, NO_NOTE)
-        return (
-            (wanted is None or entry.value.action == wanted)
-            and (not note[0] or note[0] == mine[0])
-            and (not note[1] or note[1] == mine[1])
-        )
+    def chosen(key: bytes, entry: Entry, note: Note) -> bytes | None:
+        if (
+            (wanted is not None and entry.value.action != wanted)
+            or (cookie and cookie != note[0])
+            or (metadata and metadata != note[1])
+        ):
+            return None
+        return encoder(key, entry, note)
 
-    everything = wanted is None and note == NO_NOTE
-    for chunk in _chunks(state, packer, request):
-        answer.add_encoded(
-            [
-                encoder(key, entry, notes.get(key) if notes else None)
-                for key, entry in chunk
-                if everything or chosen(key, entry)
-            ]
-        )
-        await pause()
+    everything = wanted is None and not cookie and not metadata
+    _find(state, packer, request, encoder if everything else chosen, answer, snapshot)
 
 
-def _chunks(
-    state: State, packer: Packer, request: p4r.TableEntry
-) -> Iterable[list[tuple[bytes, Entry]]]:
-    """The one entry whose match is given, or all in bounded lists."""
+def _find(
+    state: State,
+    packer: Packer,
+    request: p4r.TableEntry,
+    encode: Encode,
+    answer: Answer,
+    snapshot: Snapshot,
+) -> bool:
+    """The one entry whose match is given (False if it is not there), or all."""
+    table = packer.table.name
     if not request.match:
-        return _bounded(state.dataplane.scan(packer.table.name))
+        snapshot.scan(table, encode)
+        return True
     key = packer.key(request)
-    entry = state.dataplane.get(packer.table.name, key)
-    return [] if entry is None else [[(key, entry)]]
-
-
-def _bounded(
-    chunks: Iterable[list[tuple[bytes, Entry]]], most: int = 1024
-) -> Iterable[list[tuple[bytes, Entry]]]:
-    for chunk in chunks:
-        if len(chunk) <= most:
-            yield chunk
-        else:
-            for start in range(0, len(chunk), most):
-                yield chunk[start : start + most]
+    entry = state.dataplane.get(table, key)
+    if entry is None:
+        return False
+    part = encode(key, entry, state.notes.get(table, {}).get(key, NO_NOTE))
+    answer.add_encoded([] if part is None else [part])
+    return True
 
 
 def _wanted_action(packer: Packer, request: p4r.TableEntry) -> int | None:
@@ -173,8 +165,8 @@ def _default_entry(state: State, packer: Packer, request: p4r.TableEntry, answer
     answer.add(entity)
 
 
-async def read_direct_counters(
-    state: State, request: p4r.DirectCounterEntry, answer: Answer, pause: Pause
+def read_direct_counters(
+    state: State, request: p4r.DirectCounterEntry, answer: Answer, snapshot: Snapshot
 ) -> None:
     """Direct counters: of one entry, of a table, or of all tables. Raises Refusal."""
     asked = request.table_entry
@@ -193,16 +185,17 @@ async def read_direct_counters(
     if asked.priority:
         raise invalid("no table with a direct counter has priorities")
     for packer in wanted:
-        found = False
-        for chunk in _chunks(state, packer, asked):
-            for key, entry in chunk:
-                found = True
-                entity = p4r.Entity()
-                counter = entity.direct_counter_entry
-                counter.table_entry.table_id = packer.table.id
-                set_match(packer.table.fields, packer.unpack(key), counter.table_entry)
-                counter.data.packet_count, counter.data.byte_count = entry.packets, entry.bytes
-                answer.add(entity)
-            await pause()
-        if asked.match and not found:
+        if not _find(state, packer, asked, _counter_encoder(packer), answer, snapshot):
             raise missing(f"{packer.table.name} has no such entry")
+
+
+def _counter_encoder(packer: Packer) -> Encode:
+    def encode(key: bytes, entry: Entry, note: Note) -> bytes:
+        entity = p4r.Entity()
+        counter = entity.direct_counter_entry
+        counter.table_entry.table_id = packer.table.id
+        set_match(packer.table.fields, packer.unpack(key), counter.table_entry)
+        counter.data.packet_count, counter.data.byte_count = entry.packets, entry.bytes
+        return encode_entity(entity)
+
+    return encode

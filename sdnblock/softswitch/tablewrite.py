@@ -102,6 +102,7 @@ class TableWriter:
     def _apply(
         self, table: str, kind: int, keys: list[bytes], values: list[Value]
     ) -> list[Outcome]:
+        self._state.before_change(table, keys)
         if kind == INSERT:
             return self._dataplane.insert(table, keys, values)
         if kind == MODIFY:
@@ -147,10 +148,11 @@ class TableWriter:
     def _keyed(self, packer: Packer, kind: int, entry: p4r.TableEntry, key: bytes) -> None:
         name = packer.table.name
         if kind == DELETE:  # nothing but the key counts
-            self._must(name, self._dataplane.delete(name, [key])[0])
+            self._must(name, self._apply(name, kind, [key], [])[0])
             self._state.note(name, key, NO_NOTE)
             return
         note = _check_extras(packer, entry)
+        self._state.before_change(name, [key])
         if kind == INSERT or entry.HasField("action"):
             value = packer.value(entry.action)
             self._must(name, self._apply(name, kind, [key], [value])[0])

@@ -10,8 +10,8 @@ from google.protobuf.any_pb2 import Any
 
 from sdnblock.errors import SdnblockError
 from sdnblock.softswitch.refusal import INTERNAL, UNKNOWN, Refusal
-from sdnblock.softswitch.resources import Pause, write_resource
-from sdnblock.softswitch.state import State
+from sdnblock.softswitch.resources import write_resource
+from sdnblock.softswitch.state import Pause, State
 from sdnblock.softswitch.tablewrite import TableWriter
 
 SLICE: Final = 1000
