@@ -16,6 +16,8 @@ from sdnblock.errors import BlockListError
 _log = logging.getLogger(__name__)
 
 _STATUS_EVERY: Final = 5.0
+_LOOK_EVERY: Final = 0.25
+"""A change of a switch's state is reported so soon."""
 _STATUS_TTL: Final = 15.0
 _PURGE_EVERY: Final = 60.0
 
@@ -48,7 +50,14 @@ class Reporting:
     async def run(self) -> None:
         """Report for ever; while Redis is away there is nobody to report to."""
         next_purge = time.monotonic() + _PURGE_EVERY
+        told: list[tuple[str, str | None]] = []
+        next_report = 0.0
         while True:
+            now = [(s.driver.status.role, s.last_error) for s in self._sessions]
+            if now == told and time.monotonic() < next_report:
+                await asyncio.sleep(_LOOK_EVERY)
+                continue
+            told, next_report = now, time.monotonic() + _STATUS_EVERY
             try:
                 for session in self._sessions:
                     status = status_of(session, len(self._hub.blocks))
@@ -59,4 +68,3 @@ class Reporting:
                     await self._store.prune_counters(self._hub.blocks)
             except BlockListError as error:
                 _log.debug("status not reported: %s", error)
-            await asyncio.sleep(_STATUS_EVERY)
