@@ -14,7 +14,7 @@ from finsy.proto import p4r
 
 from sdnblock.errors import SdnblockError
 from sdnblock.softswitch.arbitration import Arbitration, Notice
-from sdnblock.softswitch.dataplane import Dataplane, RequestDigest, SampledPacket
+from sdnblock.softswitch.dataplane import Dataplane, Event, RequestDigest, SampledPacket
 from sdnblock.softswitch.digests import Sent
 from sdnblock.softswitch.packetin import RATE_DIGEST, digest_data, digest_list, packet_in
 from sdnblock.softswitch.pipeline import Pipelines, compiled_schema
@@ -24,6 +24,10 @@ from sdnblock.softswitch.store import ConfigStore
 
 _BACKLOG: Final = 4096
 """Packets and digest lists that wait for a slow client; later ones are lost."""
+
+_EVENTS_WAITING: Final = 65536
+_EVENTS_AT_ONCE: Final = 200
+"""Events dealt with between two turns of the event loop: some milliseconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,12 +46,17 @@ class Stream:
         self.lost = 0
 
     def send(self, message: p4r.StreamMessageResponse, droppable: bool = False) -> None:
-        """Queue a message; one that is droppable is lost if the client is far behind."""
-        if droppable and len(self._waiting) >= _BACKLOG:
+        """Queue a message; if the client is far behind, one that is droppable is lost."""
+        if self.stuck or (droppable and len(self._waiting) >= _BACKLOG):
             self.lost += 1
             return
         self._waiting.append(message)
         self._arrived.set()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether even what is never dropped has piled up: the client does not read."""
+        return len(self._waiting) >= 2 * _BACKLOG
 
     async def next(self) -> p4r.StreamMessageResponse:
         """The next message to send."""
@@ -83,6 +92,8 @@ class Device:
         self._reads = 0
         self._read_ended = asyncio.Event()
         self._watched: int | None = None
+        self._events: deque[Event] = deque()
+        self._spreading = False
         self._timer: asyncio.TimerHandle | None = None
 
     # Checks that come before anything else (12, 14).
@@ -202,11 +213,21 @@ class Device:
             _log.error("cannot read the data plane's events: %s", error)
             self.unwatch_events()
             return
+        room = _EVENTS_WAITING - len(self._events)
+        if len(events) > room:
+            _log.warning("%d events of the data plane were lost: too many", len(events) - room)
+        self._events.extend(events[:room])
+        self._spread()
+
+    def _spread(self) -> None:
+        """Tell the primaries of waiting events, some at a time."""
         state = self.pipelines.committed
         primaries = self._primaries()
         if state is None or not primaries:
-            return  # nobody to tell
-        for event in events:
+            self._events.clear()  # nobody to tell
+            return
+        for _ in range(min(_EVENTS_AT_ONCE, len(self._events))):
+            event = self._events.popleft()
             if isinstance(event, SampledPacket):
                 message = p4r.StreamMessageResponse(packet=packet_in(state.pipeline.schema, event))
                 for primary in primaries:
@@ -214,6 +235,13 @@ class Device:
             else:
                 self._on_digest(state, event)
         self._arm(state)
+        if self._events and not self._spreading:
+            self._spreading = True
+            asyncio.get_running_loop().call_soon(self._spread_on)
+
+    def _spread_on(self) -> None:
+        self._spreading = False
+        self._spread()
 
     def _on_digest(self, state: State, event: RequestDigest) -> None:
         for number, name in state.pipeline.schema.digests.items():

@@ -16,7 +16,8 @@ from sdnblock.softswitch.server import OPTIONS, Servicer
 DEFAULT_ADDRESS: Final = "127.0.0.1:9559"
 """9559 is P4Runtime's port with IANA."""
 
-_GRACE: Final = 1.0
+_GRACE: Final = 0.3
+"""Seconds for answers under way; streams would never end by themselves."""
 
 
 @dataclass(frozen=True, slots=True)

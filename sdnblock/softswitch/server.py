@@ -20,6 +20,7 @@ from sdnblock.softswitch.refusal import (
     INTERNAL,
     INVALID_ARGUMENT,
     PERMISSION_DENIED,
+    RESOURCE_EXHAUSTED,
     UNIMPLEMENTED,
     Refusal,
     invalid,
@@ -206,6 +207,8 @@ class Servicer:
         try:
             async for packed in requests:
                 await self._on_message(stream, _parse(p4r.StreamMessageRequest, packed))
+                if stream.stuck:
+                    raise Refusal(RESOURCE_EXHAUSTED, "the client sends and does not read")
         except Refusal as refusal:
             _log.info("stream of %s refused: %s", context.peer(), refusal)
             await _refuse(context, refusal)

@@ -77,6 +77,12 @@ async def _serve(settings: SwitchdSettings, dataplane: XdpDataplane) -> None:
         for port, name in dataplane.ports.items():
             _log.info("port %d: %s, %s XDP", port, name, dataplane.modes.get(name, "no"))
 
+    if settings.keep and _private_mounts():
+        _log.warning(
+            "--keep will not work here: this process has a mount namespace of its own, and what"
+            " is pinned in its BPF file system ends with it (in place of ip netns exec use"
+            " nsenter --net=/run/netns/NAME)"
+        )
     device = Device(dataplane, settings.device_id, ConfigStore(settings.directory), say_modes)
     listener = await listen(device, settings.address, settings.tls)
     if dataplane.loaded:
@@ -92,6 +98,14 @@ async def _serve(settings: SwitchdSettings, dataplane: XdpDataplane) -> None:
     finally:
         await listener.stop()
     _log.info("stopped; the program %s", "stays in force" if settings.keep else "is taken off")
+
+
+def _private_mounts() -> bool:
+    """Whether our mounts are not those of the process that started everything here."""
+    try:
+        return Path("/proc/self/ns/mnt").readlink() != Path("/proc/1/ns/mnt").readlink()
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

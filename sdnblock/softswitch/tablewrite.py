@@ -76,6 +76,8 @@ class TableWriter:
             self._one(packer, kind, entry)
         except Refusal as refusal:
             self._results[at] = refusal
+        except SdnblockError as error:
+            self._results[at] = Refusal(INTERNAL, str(error))
 
     def flush(self) -> None:
         """Carry out the run that has been collected."""
@@ -139,14 +141,10 @@ class TableWriter:
             raise invalid(f"table {table.name} has no key: only its default entry can be modified")
         if entry.priority:
             raise invalid(f"table {table.name} has no ternary field: priority must be 0")
-        key = packer.key(entry)
-        try:
-            self._keyed(packer, kind, entry, key)
-        except SdnblockError as error:
-            raise Refusal(INTERNAL, str(error)) from None
+        self._keyed(packer, kind, entry)
 
-    def _keyed(self, packer: Packer, kind: int, entry: p4r.TableEntry, key: bytes) -> None:
-        name = packer.table.name
+    def _keyed(self, packer: Packer, kind: int, entry: p4r.TableEntry) -> None:
+        name, key = packer.table.name, packer.key(entry)
         if kind == DELETE:  # nothing but the key counts
             self._must(name, self._apply(name, kind, [key], [])[0])
             self._state.note(name, key, NO_NOTE)

@@ -14,7 +14,7 @@ from sdnblock.softswitch.resources import write_resource
 from sdnblock.softswitch.state import Pause, State
 from sdnblock.softswitch.tablewrite import TableWriter
 
-SLICE: Final = 1000
+SLICE: Final = 500
 """Updates between two pauses: a few milliseconds."""
 
 
@@ -52,9 +52,14 @@ def batch_status(results: Sequence[Refusal | None], message: str) -> rpc_status.
     fine = Any()
     fine.Pack(p4r.Error())
     status = rpc_status.Status(code=UNKNOWN, message=message)
+    packed: dict[tuple[int, str], Any] = {}  # thousands of updates fail for few reasons
     for result in results:
         if result is None:
             status.details.append(fine)
-        else:
-            status.details.add().Pack(result.to_error())
+            continue
+        reason = (result.code, result.message)
+        if reason not in packed:
+            packed[reason] = Any()
+            packed[reason].Pack(result.to_error())
+        status.details.append(packed[reason])
     return status
