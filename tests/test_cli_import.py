@@ -119,7 +119,7 @@ def test_standard_input_and_options(cli: Cli) -> None:
 def test_dry_run_refuses_the_same_and_writes_nothing(cli: Cli) -> None:
     done = cli.fails("block", "import", "-", "--dry-run", stdin=b"203.0.113.7\nbad\n")
     assert done.out.startswith("1 target would be blocked by operator until ")
-    assert done.error == "-:2: 'bad' is not an IP address"
+    assert done.error == "stdin:2: 'bad' is not an IP address"
     assert cli.server.cli("DBSIZE") == "0"
 
 

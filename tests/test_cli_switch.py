@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import csv
 import io
@@ -11,10 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from finsy.proto import p4r
 
 from sdnblock.blocklist.keys import Keys
 from tests import softswitch_kit as kit
-from tests.cli_kit import Cli, SwitchThread, switch_thread
+from tests.cli_kit import Cli, Done, SwitchThread, switch_thread
+from tests.p4runtime_fake import FakeSwitch, serve
 from tests.redis_server import RedisServer
 
 FLOW = "udp:203.0.113.7:5060>198.51.100.9:5060"
@@ -209,6 +212,38 @@ def test_diff_knows_the_allowlist_the_safety_rules_and_lifting(
     assert entries == {"192.0.2.0/24": "allow", "203.0.113.7": "drop", "203.0.113.0/24": "drop"}
     done = cli("switch", "diff")
     assert (done.status, done.err) == (0, "no difference\n")
+
+
+async def test_a_full_table_is_told_and_is_no_difference(cli: Cli, tmp_path: Path) -> None:
+    fake = FakeSwitch()
+    fake.config = kit.pipeline_config()
+    next(t for t in fake.config.p4info.tables if t.preamble.name == "source_v4").size = 3
+    for number in (1, 2, 3):
+        address = bytes((203, 0, 113, number))
+        entry = kit.entry("source_v4", address, action="drop")
+        fake.store[address] = p4r.Entity(table_entry=entry)
+    server, where = await serve(fake, tmp_path / "s")
+    cli.configure(f'[[switch]]\nname = "edge1"\naddress = "{where}"')
+    for text in (f"203.0.113.{number}" for number in range(1, 6)):
+        await asyncio.to_thread(cli.spawn, "block", "add", text)
+    done = await asyncio.to_thread(cli.spawn, "switch", "diff")
+    assert done == Done(0, "", "note: edge1: 2 entries do not fit\nno difference\n")
+    await server.stop(0)
+
+
+def test_a_wrong_p4info_is_one_line(cli: Cli, switch: SwitchThread) -> None:
+    wrong = kit.p4info()
+    wrong.tables[0].match_fields[0].bitwidth = 7
+    path = cli.folder / "wrong.txtpb"
+    path.write_text(str(wrong))
+    assert cli.config is not None
+    text = cli.config.read_text()
+    cli.config.write_text(text.replace("\n[redis]", f'\np4info = "{path}"\n[redis]'))
+    with controller(cli):
+        until(lambda: bool(cli.json("switch", "list")[0].get("last_error")))
+        problem = cli.json("switch", "list")[0]["last_error"]
+    assert f"{path}: the P4Info's table port_side has another key than sdnblock's" in problem
+    assert "\n" not in problem
 
 
 def test_one_switch_that_is_down_spoils_no_other(cli: Cli, switch: SwitchThread) -> None:
