@@ -259,6 +259,32 @@ def test_ctrl_c_ends_with_130_and_no_traceback(cli: Cli) -> None:
     assert (out, err.strip()) == ("", "")
 
 
+def test_a_full_disk_is_one_line(cli: Cli) -> None:
+    cli("block", "add", "203.0.113.7")
+    for words in (["block", "list"], ["block", "list", "-o", "json"], ["--help"]):
+        with Path("/dev/full").open("w") as full:
+            process = cli.process(*words, stdout=full)
+            assert process.wait(20) == 1
+        assert process.stderr is not None
+        line = "sdnblock: cannot write the output: No space left on device\n"
+        assert process.stderr.read() == line
+        process.stderr.close()
+
+
+def test_any_terminal_can_show_any_reason(cli: Cli) -> None:
+    cli("block", "add", "203.0.113.7", "--reason", "Büro \u6f22")
+    old = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    assert cli.spawn("block", "list", env=old).out.endswith("  B\\xfcro \\u6f22\n")
+    assert cli.spawn("block", "list", env={"PYTHONUTF8": "1"}).out.endswith("  Büro \u6f22\n")
+
+
+def test_closed_output_is_no_error(cli: Cli) -> None:
+    command = f"{sys.executable} -m sdnblock block add 203.0.113.7 >&- 2>&-"
+    done = subprocess.run(command, shell=True, env={**os.environ, **cli.environment()}, timeout=30)
+    assert done.returncode == 0
+    assert len(cli.json("block", "list")) == 1
+
+
 def test_shell_completion_is_clicks_own(cli: Cli) -> None:
     done = cli.spawn(
         env={"_SDNBLOCK_COMPLETE": "bash_complete", "COMP_WORDS": "sdnblock bl", "COMP_CWORD": "1"}

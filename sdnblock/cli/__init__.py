@@ -8,7 +8,9 @@ keeps its traceback.
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -31,6 +33,9 @@ _COMMANDS: Final = {
     "switchd": "Make this machine's network interfaces a P4Runtime switch (XDP).",
 }
 """Every command and its line in the overview, which must not import them all."""
+
+
+_CANNOT_WRITE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 class _Commands(click.Group):
@@ -64,6 +69,7 @@ class _Commands(click.Group):
         """Run; with ``standalone_mode`` the process ends with the exit status."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, False, **extra)
+        _prepare_output()
         status = 1
         try:
             result = super().main(args, prog_name, complete_var, False, **extra)
@@ -83,10 +89,26 @@ class _Commands(click.Group):
         except (click.Abort, KeyboardInterrupt):
             status = 130
         except BrokenPipeError:
-            # The reader (head, less) has had enough. Python must not try to flush again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            status = 1
+            _abandon_output()  # the reader (head, less) has had enough
+        except OSError as error:
+            if error.errno not in _CANNOT_WRITE:
+                raise
+            _abandon_output()
+            _complain(f"sdnblock: cannot write the output: {error.strerror}")
         sys.exit(status)
+
+
+def _prepare_output() -> None:
+    """Make output safe to write, whatever encoding the terminal has, or if it was closed."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for the life of the process
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _abandon_output() -> None:
+    """Python must not try to write the rest when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage(error: click.UsageError) -> str:

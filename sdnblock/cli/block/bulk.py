@@ -86,7 +86,15 @@ def import_(
     now = time.time()
     wish = _Wish(origin, parse_action(action), now + seconds, reason, now)
     with _open(file) as stream:
-        tally = run(_import(app, _Source(stream, "stdin" if str(file) == "-" else str(file)), wish, force, dry_run))
+        tally = run(
+            _import(
+                app,
+                _Source(stream, "stdin" if str(file) == "-" else str(file)),
+                wish,
+                force,
+                dry_run,
+            )
+        )
     would = "would be " if dry_run else ""
     line = (
         f"{text.count(tally.blocked, 'target')} {would}blocked by {origin}"
