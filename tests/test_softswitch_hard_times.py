@@ -11,6 +11,7 @@ import pytest
 from finsy.proto import p4r
 
 from sdnblock.errors import SdnblockError
+from sdnblock.softswitch import server as server_module
 from sdnblock.softswitch.dataplane import SampledPacket
 from sdnblock.softswitch.device import Device, Stream
 from sdnblock.softswitch.listen import Tls, listen
@@ -106,3 +107,28 @@ async def test_tls_files_that_do_not_fit(tmp_path: Path) -> None:
         with pytest.raises(SdnblockError) as caught:
             await listen(Device(MemoryDataplane()), "127.0.0.1:0", tls)
         assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+async def test_readers_that_do_not_read_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_PATIENCE", 0.5)
+    monkeypatch.setattr(server_module, "_ANSWERS", 6)
+    async with running() as server:
+        client = await server.primary()
+        for start in range(0, 40000, 5000):
+            await client.write(*(update(INSERT, drop_entry(start + n)) for n in range(5000)))
+        asked = p4r.ReadRequest(device_id=1)
+        asked.entities.add().table_entry.SetInParent()
+        idle = [server.client(None).stub.Read(asked) for _ in range(6)]
+        for call in idle:
+            await call.read()  # the first message, and no more
+        for _ in range(100):
+            try:
+                found = await client.read_tables(p4r.TableEntry())
+            except grpc.aio.AioRpcError as error:
+                assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+                await asyncio.sleep(0.1)
+                continue
+            assert len(found) == 40026
+            break
+        else:
+            raise AssertionError("readers that do not read keep all others out")

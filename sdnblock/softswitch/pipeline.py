@@ -66,7 +66,10 @@ class Pipelines:
             raise invalid("the action is not one of SetForwardingPipelineConfig")
         if config is None:
             raise invalid("a config is needed")
-        pipeline = self._verify(config)
+        pipeline = Pipeline.of(config)
+        check_fit(pipeline.schema, self._schema)
+        if action in (Action.VERIFY, Action.VERIFY_AND_SAVE):  # others see when they load it
+            self._verify(config.p4_device_config)
         if action == Action.VERIFY_AND_SAVE:
             shadow = MemoryDataplane(
                 self._dataplane.ports,
@@ -78,14 +81,11 @@ class Pipelines:
         elif action == Action.RECONCILE_AND_COMMIT:
             self._reconcile(pipeline)
 
-    def _verify(self, config: p4r.ForwardingPipelineConfig) -> Pipeline:
-        pipeline = Pipeline.of(config)
-        check_fit(pipeline.schema, self._schema)
+    def _verify(self, device_config: bytes) -> None:
         try:
-            self._dataplane.verify(config.p4_device_config)
+            self._dataplane.verify(device_config)
         except DeviceConfigError as error:
             raise invalid(f"the device config cannot be loaded: {error}") from None
-        return pipeline
 
     def _load(self, pipeline: Pipeline) -> State:
         try:

@@ -51,7 +51,11 @@ OPTIONS: Final = (
 
 _DETAILS: Final = "grpc-status-details-bin"
 _READS: Final = 4
-"""Reads answered at once: each holds its answer in memory."""
+"""Reads whose answers are being made at once; the next ones wait."""
+_ANSWERS: Final = 64
+"""Reads at once, with those being sent: each holds its answer in memory."""
+_PATIENCE: Final = 30.0
+"""Seconds a client may take for one message of an answer."""
 
 _log = logging.getLogger(__name__)
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
@@ -67,6 +71,7 @@ class Servicer:
     def __init__(self, device: Device) -> None:
         self._device = device
         self._reading = asyncio.Semaphore(_READS)
+        self._answering = 0
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def add_to(self, server: grpc.aio.Server) -> None:
@@ -122,16 +127,20 @@ class Servicer:
         """Wait until all writes that have begun are done."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def read(self, packed: bytes, context: Context) -> AsyncIterator[bytes]:
+    async def read(self, packed: bytes, context: Context) -> None:
         """The Read RPC: the answer is made at once, and sent as fast as the client takes it."""
-        device = self._device
         try:
             request = _parse(p4r.ReadRequest, packed)
-            device.check_device(request.device_id)
-            async with self._reading:
-                messages, results = await self._answer(request)
-                for message in messages:
-                    yield message
+            self._device.check_device(request.device_id)
+            if self._answering >= _ANSWERS:
+                raise Refusal(RESOURCE_EXHAUSTED, f"{_ANSWERS} reads are being answered already")
+            self._answering += 1
+            try:
+                async with self._reading:
+                    messages, results = await self._answer(request)
+                await _send_answer(messages, context)
+            finally:
+                self._answering -= 1
         except Refusal as refusal:
             await _refuse(context, refusal)
         except SdnblockError as error:
@@ -242,6 +251,16 @@ def _election(
     request: p4r.WriteRequest | p4r.SetForwardingPipelineConfigRequest,
 ) -> int | None:
     return U128.decode(request.election_id) if request.HasField("election_id") else None
+
+
+async def _send_answer(messages: list[bytes], context: Context) -> None:
+    """Raises Refusal if the client does not take it."""
+    for message in messages:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await context.write(message)
+        except TimeoutError:
+            raise Refusal(RESOURCE_EXHAUSTED, "the client does not read its answer") from None
 
 
 async def _send_all(stream: Stream, context: Context) -> None:
