@@ -250,7 +250,7 @@ def test_show_tells_all_without_the_daemon(cli: Cli) -> None:
     cli.server.cli("HSET", "sdnblock:counters", "203.0.113.7", "12345 6789000")
     out = cli("block", "show", "203.0.113.7").out
     wanted = [
-        r"203\.0\.113\.7",
+        r"203\.0\.113\.7: not enforced",
         r"  drop by operator until .* \(in 30m\)",
         r"    reason  typed",
         r"    since   .* \(\d+s ago\)",
@@ -264,6 +264,12 @@ def test_show_tells_all_without_the_daemon(cli: Cli) -> None:
     assert re.fullmatch("\n".join(wanted) + "\n", out), out
     found = cli.json("block", "show", "203.0.113.7")
     assert (found["action"], found["packets"], found["bytes"]) == ("drop", 12345, 6789000)
+    assert found["effective"] is None
+    cli("allow", "remove", "203.0.113.6/31")
+    assert cli("block", "show", "203.0.113.7").lines[0] == "203.0.113.7: drop"
+    cli("block", "remove", "203.0.113.7", "--origin", "operator")
+    lifted = cli.json("block", "show", "203.0.113.7")
+    assert (lifted["action"], lifted["effective"]) == ("limit", "drop")
     assert [claim["origin"] for claim in found["claims"]] == ["operator", "feed"]
     assert targets(found["covered_by"]) == ["203.0.113.0/24"]
     assert found["allowed_by"] == ["203.0.113.6/31: ours"]
@@ -274,7 +280,7 @@ def test_show_tells_all_without_the_daemon(cli: Cli) -> None:
 def test_show_of_what_only_a_wider_block_covers_or_nothing(cli: Cli) -> None:
     fill(cli)
     lines = cli("block", "show", "203.0.113.99").lines
-    assert lines[1] == "  not blocked itself"
+    assert lines[:2] == ["203.0.113.99: drop", "  not blocked itself"]
     assert lines[2].startswith("  covered by 203.0.113.0/24: drop by feed until ")
     done = cli.fails("block", "show", "192.0.2.1")
     assert (done.out, done.error) == ("", "sdnblock: 192.0.2.1 is not blocked")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sdnblock.block import Flow, Target, covers, source_of
+from sdnblock.block import Action, Flow, Target, covers, source_of
 from sdnblock.blocklist.claims import Claim
 from sdnblock.blocklist.store import Store
 from sdnblock.cli import params, text
@@ -31,6 +31,8 @@ class _Findings:
     claims: list[Claim]
     wider: list[Claim]
     """Claims on other targets that match all of this one's packets."""
+    effective: Action | None
+    """What happens to the target's packets, if the switches hold the plan."""
     allowed_by: list[str]
     unenforced: str | None
     counted: tuple[int, int] | None
@@ -50,8 +52,9 @@ class _Findings:
 def show(app: App, target: Target, switches: bool, output: str) -> None:
     """Say all about one target: who blocks it, why, since when and how long.
 
-    Also which wider blocks match it, whether the allowlist excepts it, what the
-    controller has counted, and what each switch holds, read from the switch itself.
+    Also which wider blocks match it, whether the allowlist excepts it, which action that
+    makes in the end, what the controller has counted, and what each switch holds, read
+    from the switch itself.
     The exit status is 1 if neither the target nor a wider one is blocked.
 
     \b
@@ -75,12 +78,16 @@ async def _find(app: App, target: Target, switches: bool) -> _Findings:
     async with app.store() as store:
         claims = await store.find(target)
         checks = await Checks.read(app.config, store)
+        wider = await _wider(store, target)
         unenforced = [checks.unenforced(target, claim.origin) for claim in claims]
+        enforced = [c for c in claims + wider if checks.unenforced(c.target, c.origin) is None]
+        allowed = checks.covering(target)
         return _Findings(
             target,
             sorted(claims, key=lambda claim: (-claim.action.strength, claim.origin)),
-            await _wider(store, target),
-            [checks.describe(prefix) for prefix in checks.covering(target)],
+            wider,
+            None if allowed else strongest(enforced),
+            [checks.describe(prefix) for prefix in allowed],
             next(iter(unenforced)) if unenforced and all(unenforced) else None,
             (await store.counters([target])).get(target),
             await ask(app.config.switches, _Question(target)) if switches else [],
@@ -115,6 +122,7 @@ def _as_object(found: _Findings) -> dict[str, Any]:
     return {
         "target": str(found.target),
         "action": None if action is None else action.value,
+        "effective": None if found.effective is None else found.effective.value,
         "claims": [_claim_object(claim) for claim in found.claims],
         "covered_by": [_claim_object(claim) for claim in found.wider],
         "allowed_by": found.allowed_by,
@@ -141,7 +149,7 @@ def _switch_object(answer: Answer[Entry | None]) -> dict[str, Any]:
 
 
 def _lines(found: _Findings, asked: bool, now: float) -> list[str]:
-    lines = [str(found.target)]
+    lines = [f"{found.target}: {found.effective.value if found.effective else 'not enforced'}"]
     for claim in found.claims:
         lines.append(f"  {claim.action.value} by {claim.origin} {text.until(claim.expires, now)}")
         if claim.reason:
