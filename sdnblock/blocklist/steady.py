@@ -4,6 +4,7 @@ redis-py looks at a connection under ``asyncio.timeout(0)`` before it uses it. A
 task that is cancelled at that moment has its CancelledError turned into a
 timeout, which redis-py takes for "nothing to read": the task goes on as if
 nobody had asked it to stop (redis-py 8.1, Python 3.11; about one in ten here).
+``asyncio.wait_for``, which it sends under, can lose one as well (Python < 3.12).
 """
 
 from __future__ import annotations

@@ -8,12 +8,13 @@ connection dies the notices die with it, and we know.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final
 
 from redis.asyncio import Redis
 
 from sdnblock.blocklist.explain import REDIS_ERRORS, explained
+from sdnblock.blocklist.steady import steadily
 
 _CHANNEL: Final = "__redis__:invalidate"
 
@@ -32,7 +33,7 @@ class Tracking:
     async def open(self) -> None:
         """Connect and start the notices: what changes from here on is told."""
         with explained(self._place):
-            await self._connection.connect()
+            await steadily(self._connection.connect())
             me = await self._ask("CLIENT", "ID")
             await self._ask(
                 *("CLIENT", "TRACKING", "ON", "REDIRECT", me, "BCAST", "PREFIX", self._prefix)
@@ -41,10 +42,10 @@ class Tracking:
 
     async def notices(self) -> AsyncIterator[list[bytes] | None]:
         """Names of changed keys as they change; None: everything was flushed. Never ends."""
-        read: Callable[[], Awaitable[Any]] = self._connection.read_response
+        read: Callable[[], Coroutine[Any, Any, Any]] = self._connection.read_response
         while True:
             with explained(self._place):
-                message = await read()
+                message = await steadily(read())
             if isinstance(message, list) and message and message[0] == b"message":
                 yield message[2]
 
@@ -53,7 +54,7 @@ class Tracking:
         while True:
             await asyncio.sleep(self._timeout / 3)
             with explained(self._place):
-                await self._connection.send_command("PING")
+                await steadily(self._connection.send_command("PING"))
 
     async def close(self) -> None:
         """Hang up."""
@@ -63,5 +64,5 @@ class Tracking:
             return  # it was broken already
 
     async def _ask(self, *words: str | int) -> Any:
-        await self._connection.send_command(*words)
-        return await self._connection.read_response()
+        await steadily(self._connection.send_command(*words))
+        return await steadily(self._connection.read_response())
