@@ -12,7 +12,7 @@ from typing import Final
 from finsy.proto import p4i
 
 from sdnblock.softswitch.bytestring import decode
-from sdnblock.softswitch.refusal import invalid
+from sdnblock.softswitch.refusal import Refusal, invalid
 
 EXACT: Final = "exact"
 LPM: Final = "lpm"
@@ -157,7 +157,9 @@ def _table(table: p4i.Table, actions: dict[int, ActionType]) -> Table:
     refs = {}
     for ref in table.action_refs:
         if ref.id not in actions:
-            raise invalid(f"P4Info: table {name} names action {ref.id:#x}, which it does not have")
+            raise invalid(
+                f"P4Info: table {name!r} names action {ref.id:#x}, which it does not have"
+            )
         refs[ref.id] = ActionRef(
             actions[ref.id],
             in_entries=ref.scope != p4i.ActionRef.DEFAULT_ONLY,
@@ -181,7 +183,7 @@ def _field(table: str, field: p4i.MatchField) -> Field:
     kind = _KINDS.get(field.match_type)
     if kind is None or not 0 < field.bitwidth <= 1024:
         raise invalid(
-            f"P4Info: field {field.name} of table {table} has a match type or width unknown here"
+            f"P4Info: field {field.name!r} of table {table!r} is of an unknown kind or width"
         )
     return Field(field.id, field.name, field.bitwidth, kind)
 
@@ -191,7 +193,9 @@ def _default(table: p4i.Table, actions: dict[int, ActionType]) -> tuple[int, tup
     number = initial.action_id or table.const_default_action_id
     given = {argument.param_id: argument.value for argument in initial.arguments}
     params = actions[number].params if number in actions else ()
-    return number, tuple(
-        decode(given.get(param.id, b"\0"), param.bits, f"P4Info: default of {param.name}")
-        for param in params
-    )
+    try:
+        return number, tuple(
+            decode(given.get(param.id, b"\0"), param.bits, param.name) for param in params
+        )
+    except Refusal as refusal:
+        raise invalid(f"P4Info: default action of {table.preamble.name!r}: {refusal}") from None
