@@ -1,14 +1,16 @@
-"""Text for people: never unsafe, never wider than asked for."""
+"""Text for people: never unsafe, never too wide. Text from people: never a traceback."""
 
 from __future__ import annotations
 
 import math
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdnblock.cli import text
+from sdnblock.cli import params, text
+from sdnblock.errors import TargetError
 
 _ANY = st.text(st.characters(exclude_categories=[]), max_size=60)
 
@@ -29,6 +31,20 @@ def test_cut_fits_and_keeps_what_fits(given_text: str, room: int) -> None:
         assert short == given_text
     elif room:
         assert short.endswith("…") and given_text.startswith(short[:-1])
+
+
+_NEARLY = st.text("0123456789abcdf:./>[]udptc-+ehm\x00\ud800", max_size=60)
+
+
+@pytest.mark.parametrize("kind", [params.TARGET, params.PREFIX, params.DURATION, params.ORIGIN])
+@given(_ANY | _NEARLY)
+def test_any_argument_is_understood_or_refused_in_one_safe_line(
+    kind: click.ParamType[object], given_text: str
+) -> None:
+    try:
+        kind.convert(given_text, None, None)
+    except TargetError as error:
+        assert str(error).isprintable() and len(str(error)) < 400
 
 
 def test_width_counts_what_a_terminal_shows() -> None:
