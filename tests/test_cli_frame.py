@@ -252,7 +252,11 @@ def test_a_reader_that_has_seen_enough_is_no_error(cli: Cli, tmp_path: Path) -> 
 
 def test_ctrl_c_ends_with_130_and_no_traceback(cli: Cli) -> None:
     process = cli.process("block", "import", "-", stdin=subprocess.PIPE)
-    time.sleep(1.0)
+    deadline = time.monotonic() + 20
+    while "name=sdnblock" not in cli.server.cli("CLIENT", "LIST"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.3)  # now it waits for its standard input
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == 130  # its standard input is still open
     out, err = process.communicate(timeout=10)
