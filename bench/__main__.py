@@ -22,6 +22,7 @@ from sdnblock.config import load_config
 
 BLOCKS = 100_000
 SAMPLES = 400
+RUNS = 3
 
 
 def machine() -> str:
@@ -38,11 +39,10 @@ def machine() -> str:
     )
 
 
-def memory(process: Process) -> tuple[float, float]:
-    """(now, highest) resident MB of a process."""
+def peak_memory(process: Process) -> float:
+    """The most resident MB that a process had."""
     status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    values = {line.split(":")[0]: line.split()[1] for line in status if line.startswith("Vm")}
-    return int(values["VmRSS"]) / 1024, int(values["VmHWM"]) / 1024
+    return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -71,8 +71,11 @@ async def latency(lab: Lab) -> None:
     await controller.stop()
 
 
-async def startup(lab: Lab, runs: int) -> None:
-    """A controller started over a full block list and an empty switch."""
+async def startup(lab: Lab) -> tuple[float, int, float]:
+    """A controller started over a full block list and an empty switch.
+
+    Returns (seconds until all is in force, blocked sources that got through, MB at most).
+    """
     settings = load_config(lab.config).redis
     redis = await open_redis(settings)
     store = Store(redis, settings.keys())
@@ -83,55 +86,57 @@ async def startup(lab: Lab, runs: int) -> None:
                 for number in range(start, start + 5000)
             ]
         )
-    took, resident, highest, leaked = [], [], [], 0
-    for _ in range(runs):
-        began = time.monotonic()
-        controller = await lab.controller()
-        await controller.until_logged("in sync", 120)
-        took.append(time.monotonic() - began)
-        leaked += await lab.passing(BLOCKS, 100)
-        await asyncio.sleep(12)  # counters are read once
-        now, peak = memory(controller)
-        resident.append(now)
-        highest.append(peak)
-        # The next one finds an empty switch again.
-        names = await store.remove([Source(source(n)) for n in range(0)], "feed", thorough=False)
-        assert not names
-        await controller.stop()
-        await _empty_switch(lab)
     await redis.aclose()
-    print(
-        f"{BLOCKS} blocks in Redis -> all in force after starting sdnblock run:"
-        f" median {statistics.median(took):.2f} s, worst {max(took):.2f} s ({runs} times);"
-        f" of {BLOCKS // 100 * runs} blocked sources tried, {leaked} got through"
-    )
-    print(
-        f"memory of the controller with {BLOCKS} blocks: {max(resident):.0f} MB resident,"
-        f" {max(highest):.0f} MB at its highest"
-    )
+    began = time.monotonic()
+    controller = await lab.controller()
+    await controller.until_logged("in sync", 120)
+    took = time.monotonic() - began
+    leaked = await lab.passing(BLOCKS, 100)
+    await asyncio.sleep(12)  # the counters are read once meanwhile
+    return took, leaked, peak_memory(controller)
 
 
-async def _empty_switch(lab: Lab) -> None:
-    """A pipeline pushed again is empty: what a switch is after it was restarted."""
-    await run(lab.sdnblock, "--version")
-
-
-async def main() -> None:
-    """Everything, one after the other."""
-    print(machine())
+async def whole_loop() -> None:
+    """Latency and start, on a switch of their own each."""
     lab = Lab()
     try:
         await lab.open()
         await latency(lab)
     finally:
         await lab.close()
-    for _ in range(1):
+    found = []
+    for _ in range(RUNS):
         lab = Lab()
         try:
             await lab.open()
-            await startup(lab, 1)
+            found.append(await startup(lab))
         finally:
             await lab.close()
+    times = [took for took, _, _ in found]
+    print(
+        f"{BLOCKS:,} blocks in Redis -> all in force after starting sdnblock run:"
+        f" median {statistics.median(times):.2f} s, worst {max(times):.2f} s ({RUNS} times);"
+        f" of {BLOCKS // 100 * RUNS:,} blocked sources tried,"
+        f" {sum(leaked for _, leaked, _ in found)} got through"
+    )
+    print(
+        f"memory of the controller with {BLOCKS:,} blocks:"
+        f" {max(most for _, _, most in found):.0f} MB at its highest"
+    )
+
+
+async def parts() -> None:
+    """The parts, each by its own benchmark."""
+    for name in ("xdp_bench", "switchd_bench", "driver_bench", "redis_bench"):
+        print(f"\n{name}")
+        print((await run(sys.executable, "-m", f"bench.{name}", seconds=300)).strip())
+
+
+async def main() -> None:
+    """Everything, one after the other."""
+    print(machine())
+    await whole_loop()
+    await parts()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ url = "unix://{redis}"
 [[switch]]
 name = "edge1"
 address = "127.0.0.1:9559"
+device_id = {device}
 trusted_ports = [2]
 {more}[detect.request_rate]
 threshold = 0
@@ -72,17 +73,25 @@ class Lab:
         )
         await redis.until_logged("eady to accept connections")
         more = "flood_ports = [1, 2]\n" if self.kind == "bmv2" else ""
-        self.config.write_text(CONFIG.format(redis=self.redis_socket, more=more))
+        self.config.write_text(
+            CONFIG.format(redis=self.redis_socket, more=more, device=os.getpid())
+        )
         await self.switch()
 
     async def switch(self) -> Process:
         """Start the switch and wait until it answers."""
         if self.kind == "xdp":
-            argv: tuple[str | Path, ...] = (self.sdnblock, "switchd", "--interface", "p1,p2")
-            ready = "ready"
+            argv: tuple[str | Path, ...] = (
+                *(self.sdnblock, "switchd", "--interface", "p1,p2"),
+                *("--device-id", str(os.getpid())),
+            )
+            ready = "ready:"
         else:
-            argv = ("simple_switch_grpc", "--no-p4", "--device-id", "1", "-i1@p1", "-i2@p2",
-                    "--", "--grpc-server-addr", "127.0.0.1:9559", "--cpu-port", "255")  # fmt: skip
+            argv = (
+                *("simple_switch_grpc", "--no-p4", "--device-id", str(os.getpid())),
+                *("-i1@p1", "-i2@p2", "--", "--grpc-server-addr", "127.0.0.1:9559"),
+                *("--cpu-port", "255"),
+            )
             ready = "Adding interface p2"
         name = f"switch-{len(self.processes)}"
         process = await self.start(name, (*self.inside("switch"), *argv))

@@ -27,7 +27,7 @@ def frame(source: bytes, number: int) -> bytes:
 
 def _checksum(header: bytes) -> int:
     """RFC 1071."""
-    total = sum(word for (word,) in struct.iter_unpack("!H", header))
+    total: int = sum(word for (word,) in struct.iter_unpack("!H", header))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -69,7 +69,7 @@ class Probe:
         raise TimeoutError("not dropped")
 
     def _received(self) -> list[bytes]:
-        found = []
+        found: list[bytes] = []
         while True:
             try:
                 packet, address = self._in.recvfrom(2048, socket.MSG_DONTWAIT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ url = "unix://{redis}"
 [[switch]]
 name = "edge1"
 address = "127.0.0.1:9559"
+device_id = {device}
 trusted_ports = [5]
 
 [controller]
@@ -57,11 +59,14 @@ class Protection:
         self._processes.append(redis)
         await redis.until_logged("eady to accept connections")
         switchd = await self._network.start(
-            *("switch", "switchd", self._sdnblock, "switchd", "--interface", "p1,p2,p3,p4,p5"),
+            *("switch", "switchd", self._sdnblock, "switchd"),
+            *("--interface", "p1,p2,p3,p4,p5", "--device-id", str(os.getpid())),
         )
         self._processes.append(switchd)
-        await switchd.until_logged("ready")
-        self.config.write_text(_CONFIG.format(redis=self.socket, threshold=RATE_THRESHOLD))
+        await switchd.until_logged("ready:")
+        self.config.write_text(
+            _CONFIG.format(redis=self.socket, threshold=RATE_THRESHOLD, device=os.getpid())
+        )
         controller = await self._network.start(
             *("switch", "controller", self._sdnblock, "run", "--config", self.config),
         )

@@ -46,13 +46,14 @@ class Action(enum.Enum):
     LIMIT = "limit"
     DROP = "drop"
 
-    @property
-    def strength(self) -> int:
-        """1 for watch, 2 for limit, 3 for drop."""
-        return _STRENGTH[self]
+    strength: int
+    """1 for watch, 2 for limit, 3 for drop."""
 
+    def __init__(self, word: str) -> None:
+        self.strength = ("watch", "limit", "drop").index(word) + 1
 
-_STRENGTH: Final = {Action.WATCH: 1, Action.LIMIT: 2, Action.DROP: 3}
+    # Members are single: their identity is hash enough, and enum's own costs a call each time.
+    __hash__ = object.__hash__
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,8 @@ class AllowView:
 
     def allows(self, target: Target) -> bool:
         """Whether one entry covers every source address of ``target``."""
+        if not self._entries:
+            return False
         return self._families[target.family].covers(target)
 
     def overlaps(self, target: Target) -> bool:

@@ -44,6 +44,8 @@ class TableKind(enum.Enum):
     SOURCE = "source"
     PREFIX = "prefix"
 
+    __hash__ = object.__hash__  # as for Action
+
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
