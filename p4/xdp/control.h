@@ -80,8 +80,8 @@ static __always_inline void execute(struct command *command)
 	command->status = STATUS_OK;
 	if (command->operation == COMMAND_MODIFY) {
 		/* One 64-bit store: no packet sees the one without the other. */
-		*(volatile __u64 *)&entry->action =
-			(__u64)command->param << 32 | (__u32)entry->length << 16 | (__u16)command->action;
+		*(volatile __u64 *)entry = (__u64)command->param << 32 |
+					   (__u32)entry->length << 16 | (__u16)command->action;
 	} else if (command->operation == COMMAND_SET_COUNTER) {
 		entry->packets = command->packets;
 		entry->bytes = command->bytes;

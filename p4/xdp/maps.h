@@ -60,9 +60,15 @@ struct key_v6 {
 	__u8 address[16];
 };
 
+/*
+ * A trie keeps an entry right behind its key's bytes: without the padding, the entry's
+ * counters would lie across eight-byte (on 5.15 also cache line) boundaries, where an atomic
+ * add is a split lock, for which some CPUs stop the kernel. No prefix is longer than 32 bits.
+ */
 struct key_lpm_v4 {
 	__u32 length;
 	__u8 address[4];
+	__u8 pad[4];
 };
 
 struct key_lpm_v6 {

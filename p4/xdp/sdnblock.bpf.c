@@ -9,7 +9,7 @@
  * What the stages were compiled with: user space compares it with what it finds pinned
  * before it adopts running tables.
  */
-#define LAYOUT 1
+#define LAYOUT 2
 
 struct layout {
 	__u32 version;

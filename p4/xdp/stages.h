@@ -207,6 +207,7 @@ static __always_inline __u32 judge(struct packet *packet, __u32 bytes)
 {
 	struct entry *entry = NULL;
 	__u32 where = VERDICT_PASSED;
+	__u64 value;
 
 	if (is_allowed(packet, bytes))
 		return VERDICT_ALLOWED;
@@ -217,11 +218,13 @@ static __always_inline __u32 judge(struct packet *packet, __u32 bytes)
 	if (!entry)
 		return VERDICT_PASSED;
 	count_entry(entry, bytes);
-	switch (entry->action) {
+	/* One load, for `control` changes both in one store: never the one without the other. */
+	value = *(volatile __u64 *)entry;
+	switch (value & 0xffff) {
 	case ACTION_DROP:
 		return where;
 	case ACTION_LIMIT:
-		return is_red(&limit_meter, entry->param) ? VERDICT_DROPPED_LIMIT : VERDICT_LIMITED;
+		return is_red(&limit_meter, value >> 32) ? VERDICT_DROPPED_LIMIT : VERDICT_LIMITED;
 	case ACTION_WATCH:
 		return VERDICT_WATCHED;
 	default:

@@ -15,7 +15,7 @@ from sdnblock.softswitch.dataplane import (
     Value,
 )
 
-VERSION: Final = 1
+VERSION: Final = 2
 """``LAYOUT`` of sdnblock.bpf.c."""
 
 ENTRY: Final = struct.Struct("=HHIQQ")
@@ -49,6 +49,9 @@ TABLES: Final = {
 }
 """Map name to the number that commands know it by (the low bits of the P4Info id)."""
 
+_PADDED: Final = {"allow_v4": 4, "prefix_v4": 4}
+"""Bytes that keys have more in the map than in the protocol, so that entries are aligned."""
+
 TRIES: Final = frozenset({"allow_v4", "allow_v6", "prefix_v4", "prefix_v6"})
 COUNTERS: Final = ("message_in", "message_out", "verdict")
 METERS: Final = ("limit_meter", "sample_meter")
@@ -62,6 +65,17 @@ _EVENT_SAMPLE: Final = 2
 def expected_layout() -> bytes:
     """What the program's ``layout`` says if it fits this module."""
     return LAYOUT.pack(VERSION, ENTRY.size, METER.size, SLOT_SIZE)
+
+
+def pack_keys(table: str, keys: Sequence[bytes]) -> bytes:
+    """Keys as the map has them, one after the other."""
+    padding = bytes(_PADDED.get(table, 0))
+    return padding.join(keys) + padding if keys else b""
+
+
+def unpack_key(table: str, key: bytes) -> bytes:
+    """A key as the protocol has it."""
+    return key[: len(key) - _PADDED.get(table, 0)]
 
 
 def pack_values(table: str, keys: Sequence[bytes], values: Sequence[Value]) -> bytes:

@@ -292,12 +292,12 @@ class XdpDataplane:
     def insert(self, table: str, keys: Sequence[bytes], values: Sequence[Value]) -> list[Outcome]:
         """Insert entries in order: OK, EXISTS or FULL for each. Raises BpfError."""
         packed = layout.pack_values(table, keys, values)
-        codes = self._map(table).insert_many(b"".join(keys), packed)
+        codes = self._map(table).insert_many(layout.pack_keys(table, keys), packed)
         return [self._outcome(code, table) for code in codes]
 
     def delete(self, table: str, keys: Sequence[bytes]) -> list[Outcome]:
         """Delete entries in order: OK or MISSING. Raises BpfError."""
-        codes = self._map(table).delete_many(b"".join(keys))
+        codes = self._map(table).delete_many(layout.pack_keys(table, keys))
         return [self._outcome(code, table) for code in codes]
 
     def modify(self, table: str, keys: Sequence[bytes], values: Sequence[Value]) -> list[Outcome]:
@@ -314,7 +314,7 @@ class XdpDataplane:
 
     def get(self, table: str, key: bytes) -> Entry | None:
         """One entry by its exact key."""
-        raw = self._map(table).lookup(key)
+        raw = self._map(table).lookup(layout.pack_keys(table, [key]))
         if raw is None:
             return None
         length, entry = layout.unpack_entry(raw)
@@ -326,7 +326,7 @@ class XdpDataplane:
         """All entries, in lists of bounded length."""
         each = self._map(table)
         if table in layout.TRIES:
-            yield from _scan_trie(each)
+            yield from _scan_trie(table, each)
             return
         size = each.key_size
         for count, keys, values in each.batches():
@@ -479,12 +479,12 @@ class XdpDataplane:
             raise self._lib.fail(f"write to {each.name}", code)
 
 
-def _scan_trie(trie: Map) -> Iterator[list[tuple[bytes, Entry]]]:
+def _scan_trie(table: str, trie: Map) -> Iterator[list[tuple[bytes, Entry]]]:
     found = []
     key = trie.next_key(None)
     while key is not None:
         if raw := trie.lookup(key):
-            found.append((key, layout.unpack_entry(raw)[1]))
+            found.append((layout.unpack_key(table, key), layout.unpack_entry(raw)[1]))
         if len(found) == 1024:
             yield found
             found = []
