@@ -99,9 +99,16 @@ class TestProcess:
         await client.arbitrate()
         await client.status()
         watch = entry("source_v4", HOST_KEY, action="watch")
-        assert await client.write(update(MODIFY, watch)) == [0]
+        session = p4r.Entity()
+        clone = session.packet_replication_engine_entry.clone_session_entry
+        clone.session_id = 250
+        clone.replicas.add(egress_port=255, instance=1)
+        sampling = p4r.Update(type=INSERT, entity=session)
+        assert await client.write(update(MODIFY, watch), sampling) == [0, 0]
         assert lab.pings(2) == 2
         assert await _dropped(lab) >= 8
+        sample = (await client.next()).packet  # events reach the successor too
+        assert sample.payload[26:30] == HOST_KEY
         await client.channel.close(None)
         assert lab.end(process) == 0
         assert not lab.has_xdp()
@@ -152,6 +159,11 @@ class TestProcess:
             assert lab.end(process) == 0
             assert manager.recv(100) == b"STOPPING=1"
 
+    async def test_a_warning_where_others_reach_us(self, lab: Lab) -> None:
+        process = lab.start("--listen", "0.0.0.0:0")
+        assert "whoever reaches 0.0.0.0:" in lab.said()
+        assert lab.end(process) == 0
+
     def test_one_line_and_status_1(self, lab: Lab) -> None:
         def fails(*options: str) -> str:
             done = subprocess.run(
@@ -171,13 +183,13 @@ class TestProcess:
             *port, "[::1]:0", "--tls-cert", "/nowhere.pem", "--tls-key", "/nowhere.pem"
         )
 
-    def test_port_in_use(self, tmp_path: Path) -> None:
+    def test_port_in_use(self, lab: Lab) -> None:
         with socket.socket() as other:
             other.bind(("127.0.0.1", 0))
             other.listen()
             address = f"127.0.0.1:{other.getsockname()[1]}"
             done = subprocess.run(
-                [*MAIN, "switchd", "--interface", "lo", "--device-id", "4294967295",
+                [*MAIN, "switchd", "--interface", "lo", "--device-id", str(lab.device_id),
                  "--listen", address],
                 capture_output=True, text=True, timeout=20, check=False,
             )  # fmt: skip
@@ -194,10 +206,10 @@ class TestProcess:
         assert result.returncode == 1, result
         assert result.stderr.splitlines() == ["sdnblock: switchd needs root: it loads BPF programs"]
 
-    def test_a_kernel_that_is_too_old(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_kernel_that_is_too_old(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(bpf, "OLDEST_KERNEL", (99, 0))
         result = click.testing.CliRunner().invoke(
-            main, ["switchd", "--interface", "lo", "--device-id", "4294967294"]
+            main, ["switchd", "--interface", "lo", "--device-id", str(lab.device_id)]
         )
         assert result.exit_code == 1
         assert "is too old" in result.output

@@ -85,6 +85,12 @@ async def _serve(settings: SwitchdSettings, dataplane: XdpDataplane) -> None:
         )
     device = Device(dataplane, settings.device_id, ConfigStore(settings.directory), say_modes)
     listener = await listen(device, settings.address, settings.tls)
+    if not _is_local(settings.address) and (settings.tls is None or not settings.tls.client_ca):
+        _log.warning(
+            "whoever reaches %s can program this switch: use TLS with --tls-client-ca, or a"
+            " firewall",
+            listener.address,
+        )
     if dataplane.loaded:
         say_modes()
     else:
@@ -98,6 +104,11 @@ async def _serve(settings: SwitchdSettings, dataplane: XdpDataplane) -> None:
     finally:
         await listener.stop()
     _log.info("stopped; the program %s", "stays in force" if settings.keep else "is taken off")
+
+
+def _is_local(address: str) -> bool:
+    """Whether only this machine reaches an address of ours."""
+    return address.startswith(("unix:", "127.", "localhost:", "[::1]:"))
 
 
 def _private_mounts() -> bool:
