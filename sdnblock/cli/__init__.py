@@ -9,7 +9,6 @@ keeps its traceback.
 from __future__ import annotations
 
 import errno
-import importlib
 import io
 import os
 import sys
@@ -21,6 +20,7 @@ import click
 
 from sdnblock import __version__
 from sdnblock.cli.app import App
+from sdnblock.cli.lazy import LazyGroup
 from sdnblock.cli.text import printable
 from sdnblock.errors import SdnblockError
 
@@ -38,20 +38,8 @@ _COMMANDS: Final = {
 _CANNOT_WRITE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
-class _Commands(click.Group):
+class _Commands(LazyGroup):
     """The top-level group: lazy, and one line on stderr for every expected failure."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of the table, not of the alphabet."""
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module that has the command's name, and take its ``command``."""
-        if cmd_name not in _COMMANDS:
-            return None
-        module = importlib.import_module(f"sdnblock.cli.{cmd_name}")
-        command: click.Command = module.command
-        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The overview, from the table."""
@@ -123,6 +111,7 @@ def _complain(line: str) -> None:
 
 @click.group(
     cls=_Commands,
+    modules={name: f"sdnblock.cli.{name}:command" for name in _COMMANDS},
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="TARGET is an address, a CIDR prefix, or a flow such as"
     " 'udp:203.0.113.7:5060>198.51.100.9:5060' (in quotes: the shell means something else"

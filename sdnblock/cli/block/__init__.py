@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
-from sdnblock.cli.block.add import add
-from sdnblock.cli.block.bulk import import_
-from sdnblock.cli.block.listing import list_
-from sdnblock.cli.block.remove import remove
-from sdnblock.cli.block.show import show
+from sdnblock.cli.lazy import LazyGroup
+
+_VERBS: Final = {
+    "add": "sdnblock.cli.block.add:add",
+    "list": "sdnblock.cli.block.listing:list_",
+    "show": "sdnblock.cli.block.show:show",
+    "remove": "sdnblock.cli.block.remove:remove",
+    "import": "sdnblock.cli.block.bulk:import_",
+}
 
 
-@click.group("block")
+@click.group("block", cls=LazyGroup, modules=_VERBS)
 def command() -> None:
     """Block sources, prefixes and flows; see what is blocked and why.
 
@@ -22,7 +28,3 @@ def command() -> None:
     Every origin's claims stand alone: a target stays blocked until the last origin lets go
     of it or its claim expires. The strongest action counts: drop, then limit, then watch.
     """
-
-
-for _verb in (add, list_, show, remove, import_):
-    command.add_command(_verb)

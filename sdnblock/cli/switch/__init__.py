@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
-from sdnblock.cli.switch.counters import counters
-from sdnblock.cli.switch.diff import diff
-from sdnblock.cli.switch.entries import entries
-from sdnblock.cli.switch.listing import list_
-from sdnblock.cli.switch.show import show
+from sdnblock.cli.lazy import LazyGroup
+
+_VERBS: Final = {
+    "list": "sdnblock.cli.switch.listing:list_",
+    "show": "sdnblock.cli.switch.show:show",
+    "entries": "sdnblock.cli.switch.entries:entries",
+    "counters": "sdnblock.cli.switch.counters:counters",
+    "diff": "sdnblock.cli.switch.diff:diff",
+}
 
 
-@click.group("switch")
+@click.group("switch", cls=LazyGroup, modules=_VERBS)
 def command() -> None:
     """Look into switches: what they hold, count, and how that differs from the plan.
 
@@ -21,7 +27,3 @@ def command() -> None:
     all of them are asked. One that does not answer gets a line on stderr, and the exit
     status is 1.
     """
-
-
-for _verb in (list_, show, entries, counters, diff):
-    command.add_command(_verb)
