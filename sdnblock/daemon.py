@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import signal
 import time
@@ -31,8 +32,10 @@ from sdnblock.controller.session import Session
 from sdnblock.detect.request_rate import NAME as REQUEST_RATE
 from sdnblock.detect.request_rate import RequestRate
 from sdnblock.errors import BlockListError, ConfigError, SwitchError
-from sdnblock.switches.driver import AllowChange, Driver, Installed
+from sdnblock.reconcile import Ledger
+from sdnblock.switches.driver import AllowChange, Capacity, Driver, Installed
 from sdnblock.switches.p4runtime.driver import P4RuntimeDriver
+from sdnblock.switches.p4runtime.reader import open_reader
 from sdnblock.switches.settings import SwitchSettings
 
 _log = logging.getLogger(__name__)
@@ -57,6 +60,11 @@ class Daemon:
         self._request_rate = RequestRate(config.request_rate)
         self.sessions: list[Session] = []
         self._stop = asyncio.Event()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to end."""
+        return self._stop.is_set()
 
     def stop(self) -> None:
         """End :meth:`run`, as SIGTERM does."""
@@ -172,8 +180,8 @@ class Daemon:
         )
 
 
-async def show_differences(config: Config, make_driver: MakeDriver = P4RuntimeDriver) -> list[str]:
-    """What a controller started now would change, a line each; writes no entry.
+async def show_differences(config: Config) -> list[str]:
+    """What a controller started now would change, a line each. Nothing is written anywhere.
 
     Raises BlockListError; a switch that cannot be read is a line of its own.
     """
@@ -185,25 +193,27 @@ async def show_differences(config: Config, make_driver: MakeDriver = P4RuntimeDr
         await redis.aclose()
     lines = []
     for settings in config.switches:
-        driver = make_driver(settings)
-        session = Session(driver, hub, config.controller.resync_interval, _adopt_nothing)
         try:
-            proposal = await session.difference()
+            async with open_reader(settings) as reader:
+                lines += _changes(settings.name, hub, await reader.installed(), reader.capacity)
         except SwitchError as error:
-            lines.append(f"{settings.name}: {error}")
-            continue
-        finally:
-            await driver.close()
-        for stage in proposal.stages:
-            for change in stage:
-                what = (
-                    f"allow {change.prefix}"
-                    if isinstance(change, AllowChange)
-                    else f"{change.action.value} {change.target}"
-                )
-                lines.append(f"{settings.name}: {change.op.value} {what}")
-        if session.ledger.unplaced_count():
-            lines.append(f"{settings.name}: {session.ledger.unplaced_count()} entries do not fit")
+            lines.append(str(error))
+    return lines
+
+
+def _changes(name: str, hub: Hub, installed: Installed, capacity: Capacity) -> list[str]:
+    ledger = Ledger(hub.plan.action, hub.rank, hub.allows)
+    ledger.reset(installed, capacity)
+    everything = set(installed.blocks) | set(hub.plan.targets())
+    lines = []
+    for change in itertools.chain(*ledger.propose(everything, with_allows=True).stages):
+        if isinstance(change, AllowChange):
+            what = f"allow {change.prefix}"
+        else:
+            what = f"{change.action.value} {change.target}"
+        lines.append(f"{name}: {change.op.value} {what}")
+    if ledger.unplaced_count():
+        lines.append(f"{name}: {ledger.unplaced_count()} entries do not fit")
     return lines
 
 
@@ -214,7 +224,3 @@ async def load_once(hub: Hub, store: Store) -> None:
         for claim in chunk:
             claims.setdefault(claim.key, {})[claim.target] = claim.expires
     hub.load(claims, {entry.prefix: entry.expires for entry in await store.allowed()})
-
-
-async def _adopt_nothing(_: Installed) -> None:
-    return

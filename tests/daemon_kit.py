@@ -109,13 +109,15 @@ def config_for(redis: RedisServer, switches: dict[str, str], **changes: object) 
 
 
 @asynccontextmanager
-async def controller(config: Config) -> AsyncIterator[Daemon]:
+async def controller(
+    config: Config, reload: Callable[[], Config] | None = None
+) -> AsyncIterator[Daemon]:
     """A running controller; at the end it is stopped as by SIGTERM, and must not have failed."""
-    daemon = Daemon(config, lambda: config)
+    daemon = Daemon(config, reload or (lambda: config))
     task = asyncio.create_task(daemon.run())
     try:
         yield daemon
-        assert not task.done(), f"the controller ended: {task}"
+        assert not task.done() or daemon.stopping, f"the controller ended: {task}"
     finally:
         daemon.stop()
         with suppress(asyncio.CancelledError):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from sdnblock.block import NEVER, Action, Source, parse_prefix, parse_target
 from sdnblock.blocklist.claims import Claim
+from sdnblock.daemon import show_differences
 from sdnblock.softswitch.memory import MemoryDataplane
 from tests.daemon_kit import Loop, WatchedPlane, config_for, controller, loop
 from tests.redis_server import RedisServer
@@ -309,3 +313,49 @@ async def test_a_verdict_while_redis_is_away_is_enforced_and_kept(tmp_path: Path
                     )
                 )
                 await it.blocked(ATTACKER)
+
+
+async def test_a_reload_changes_the_allowlist_without_a_moment_of_dropping(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as redis:
+        plane = WatchedPlane()
+        async with running(plane) as switch:
+            config = config_for(redis, {"edge1": switch.listener.address})
+            redis.cli("ZADD", "sdnblock:origin:feed", "+inf", ATTACKER, "+inf", "203.0.113.0/24")
+            configs = [config]
+            async with controller(config, lambda: configs[-1]) as daemon:
+                it = Loop(redis, switch, daemon, None, config)  # type: ignore[arg-type]
+                await it.blocked(ATTACKER)
+                configs.append(replace(config, allow=(parse_prefix(ATTACKER),)))
+                os.kill(os.getpid(), signal.SIGHUP)
+                await it.blocked(ATTACKER, None)
+                plane.never = [Source(bytes((203, 0, 113, 7)))]
+                # In Redis too; then no longer in the file: it stays.
+                redis.cli("ZADD", "sdnblock:allow", "+inf", ATTACKER)
+                await asyncio.sleep(0.3)
+                configs.append(config)
+                os.kill(os.getpid(), signal.SIGHUP)
+                await asyncio.sleep(0.3)
+                assert plane.allows() == {parse_target(ATTACKER)}
+                assert not plane.violations
+                plane.never = []
+                redis.cli("ZREM", "sdnblock:allow", ATTACKER)
+                await it.blocked(ATTACKER)
+
+
+async def test_a_dry_run_names_every_change_and_makes_none(tmp_path: Path) -> None:
+    async with loop(tmp_path) as it:
+        await it.store.add([claim(ATTACKER)])
+        await it.blocked(ATTACKER)
+        it.daemon.stop()
+        await asyncio.sleep(0.3)
+        await it.store.remove([parse_target(ATTACKER)])
+        await it.store.add([claim("203.0.113.0/24", Action.LIMIT)])
+        await it.store.allow_add(parse_prefix("203.0.113.9"), NEVER)
+        before = it.plane.blocks()
+        assert await show_differences(it.config) == [
+            "edge1: insert allow 203.0.113.9",
+            "edge1: insert limit 203.0.113.0/24",
+            f"edge1: delete drop {ATTACKER}",
+        ]
+        assert it.plane.blocks() == before
+        assert not it.plane.allows()

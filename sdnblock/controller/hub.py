@@ -43,7 +43,9 @@ class Hub:
         self.plan = Plan(self.blocks, self.allows)
         self._ready = asyncio.Event()
         self._safety = safety
+        # The allowlist has two sources: the configuration, and Redis.
         self._static = dict.fromkeys(static_allows, math.inf)
+        self._dynamic: dict[Source | Prefix, float] = {}
         self._detectors = detectors
         self._now = now
         self._listeners: list[Listener] = []
@@ -110,10 +112,14 @@ class Hub:
         self._tell(set(), self._put_allows(members))
 
     def put_allow(self, prefix: Source | Prefix, expires: float | None) -> None:
-        """One allowlist entry: made, changed, or (None) gone."""
-        if prefix in self._static:
-            return
+        """One allowlist entry in Redis: made, changed, or (None) gone."""
         if expires is None:
+            self._dynamic.pop(prefix, None)
+        else:
+            self._dynamic[prefix] = expires
+        if prefix in self._static:
+            changed: set[Source | Prefix] = set()
+        elif expires is None:
             changed = self.allows.discard(prefix)
         else:
             changed = self.allows.put(prefix, expires, self._now())
@@ -121,15 +127,8 @@ class Hub:
 
     def set_static_allows(self, prefixes: Iterable[Source | Prefix]) -> None:
         """The configuration's allowlist has changed."""
-        before = self._static
         self._static = dict.fromkeys(prefixes, math.inf)
-        changed: set[Source | Prefix] = set()
-        for prefix in self._static:
-            changed |= self.allows.put(prefix, math.inf, self._now())
-        for prefix in before:
-            if prefix not in self._static:
-                changed |= self.allows.discard(prefix)
-        self._tell(set(), changed)
+        self._tell(set(), self._put_allows(self._dynamic))
 
     def expire(self) -> None:
         """Let go of what has expired by now."""
@@ -164,12 +163,9 @@ class Hub:
         return list(self.blocks.claims())
 
     def all_allows(self) -> list[tuple[Source | Prefix, float]]:
-        """Every allowlist entry that is not the configuration's."""
-        return [
-            (prefix, self.allows.expires(prefix) or math.inf)
-            for prefix in self.allows.prefixes()
-            if prefix not in self._static
-        ]
+        """Every live allowlist entry that is not only the configuration's."""
+        now = self._now()
+        return [(prefix, expires) for prefix, expires in self._dynamic.items() if expires > now]
 
     # --- helpers ------------------------------------------------------------------------
 
@@ -182,6 +178,7 @@ class Hub:
         return self.blocks.replace(key, accepted, self._now())
 
     def _put_allows(self, members: dict[Source | Prefix, float]) -> set[Source | Prefix]:
+        self._dynamic = members
         return self.allows.replace({**members, **self._static}, self._now())
 
     def _tell(self, changed: set[Target], allows: set[Source | Prefix]) -> None:

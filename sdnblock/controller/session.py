@@ -85,13 +85,6 @@ class Session:
                 self.last_error = str(error)
             await asyncio.sleep(backoff.wait())
 
-    async def difference(self) -> Proposal:
-        """What would be changed now; nothing is. Raises SwitchError."""
-        await self.driver.connect()
-        self.ledger.reset(await self.driver.read_installed(), self.driver.capacity)
-        everything = set(self.ledger.blocks) | set(self._hub.plan.targets())
-        return self.ledger.propose(everything, with_allows=True)
-
     async def _hold(self) -> None:
         """One session, from connect to the loss of the switch, which it raises."""
         await self.driver.connect()
