@@ -21,7 +21,7 @@ import tracemalloc
 from pathlib import Path
 
 from sdnblock.block import Action, Source
-from sdnblock.blocklist.claims import Claim
+from sdnblock.blocklist.claims import Claim, ClaimKey
 from sdnblock.blocklist.connect import open_redis
 from sdnblock.blocklist.settings import RedisSettings
 from sdnblock.blocklist.store import Store
@@ -147,8 +147,17 @@ async def load(settings: RedisSettings, count: int) -> None:
         f"{'  allocated, watcher and view':44} {tracemalloc.get_traced_memory()[0] / 1e6:8.1f} MB"
     )
     await finish([task])
-    consumer._watcher = Watcher(settings)
-    del task
+    del consumer, task
+    tracemalloc.stop()
+    tracemalloc.start()
+    view = BlockView()
+    key, now = ClaimKey("feed", Action.DROP), time.time()
+    first = 0x0B000000
+    view.replace(
+        key,
+        {Source(n.to_bytes(4, "big")): now + 86400 + n % 997 for n in range(first, first + count)},
+        now,
+    )
     gc.collect()
     print(f"{'  allocated, view alone':44} {tracemalloc.get_traced_memory()[0] / 1e6:8.1f} MB")
     tracemalloc.stop()

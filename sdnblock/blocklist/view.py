@@ -17,6 +17,9 @@ from sdnblock.blocklist.expiry import Schedule
 
 __all__ = ["AllowView", "BlockView"]
 
+_MANY = 3
+"""Above this :meth:`BlockView.replace` loads in bulk; low, so that the tests do so too."""
+
 _Holders = ClaimKey | tuple[ClaimKey, ...]
 
 
@@ -38,11 +41,34 @@ class BlockView:
 
         Those that expire at or before ``now`` are left out.
         """
+        if key not in self._claims and len(members) > _MANY:
+            return self._load(key, members, now)
         changed: set[Target] = set()
         for target in [t for t in self._claims.get(key, ()) if t not in members]:
             changed |= self.discard(key, target)
         for target, expires in members.items():
             changed |= self.put(key, target, expires, now)
+        return changed
+
+    def _load(self, key: ClaimKey, members: Mapping[Target, float], now: float) -> set[Target]:
+        """:meth:`replace` for a key without claims: in bulk, as dicts copy without hashing."""
+        claims = dict(members)
+        for target in [t for t, expires in members.items() if expires <= now]:
+            del claims[target]
+        if not claims:
+            return set()
+        shared = [t for t in self._holders if t in claims] if self._holders else []
+        held = {target: self._holders[target] for target in shared}
+        before = {target: self.action(target) for target in shared}
+        self._claims[key] = claims
+        self._holders.update(dict.fromkeys(claims, key))
+        for target, holders in held.items():
+            self._holders[target] = (*_each(holders), key)
+        for target, expires in claims.items():
+            self._schedule.add(target, expires)
+        self._schedule.compact(len(self._holders), lambda: self._holders)
+        changed = set(claims)
+        changed.difference_update(t for t in shared if self.action(t) is before[t])
         return changed
 
     def put(self, key: ClaimKey, target: Target, expires: float, now: float) -> set[Target]:
