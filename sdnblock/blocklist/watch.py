@@ -12,6 +12,7 @@ from typing import Final
 from sdnblock.blocklist.changes import (
     Disconnected,
     Ready,
+    RefusedMembers,
     RefusedNow,
     Single,
     SingleAllow,
@@ -28,6 +29,7 @@ from sdnblock.errors import BlockListError
 __all__ = [
     "Disconnected",
     "Ready",
+    "RefusedMembers",
     "RefusedNow",
     "Single",
     "SingleAllow",

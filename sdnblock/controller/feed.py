@@ -17,6 +17,8 @@ from sdnblock.blocklist.store import Store
 from sdnblock.blocklist.watch import (
     Disconnected,
     Ready,
+    RefusedMembers,
+    RefusedNow,
     Single,
     SingleAllow,
     Watcher,
@@ -32,6 +34,7 @@ from sdnblock.switches.driver import Installed
 _log = logging.getLogger(__name__)
 
 RECOVERED: Final = "recovered"
+_MOST_LOGGED: Final = 10_000
 
 
 class Feed:
@@ -57,6 +60,7 @@ class Feed:
         self._allows: dict[Source | Prefix, float] = {}
         self._unmarked = False
         self._not_adopted = set(switches)
+        self._logged: set[tuple[ClaimKey | None, str]] = set()
 
     async def run(self) -> None:
         """Follow the block list for ever."""
@@ -78,15 +82,13 @@ class Feed:
     async def _take(self, event: WatchEvent) -> None:
         match event:
             case Whole(key, members, refused):
-                for member, why in refused:
-                    _log.warning("refused %s from origin %s: %s", member, key.origin, why)
+                self._log_refused(key, refused)
                 if self._claims is None:
                     self._hub.replace(key, members)
                 else:
                     self._claims[key] = members
             case WholeAllow(allows, refused):
-                for member, why in refused:
-                    _log.error("refused %s on the allowlist: %s", member, why)
+                self._log_refused(None, refused)
                 if self._claims is None:
                     self._hub.replace_allows(allows)
                 else:
@@ -101,6 +103,8 @@ class Feed:
                     self._hub.put_allow(prefix, expires)
                 elif expires is not None:
                     self._allows[prefix] = expires
+            case RefusedNow(where, refused):
+                self._log_refused(where, refused)
             case Disconnected(message):
                 if self._hub.ready:
                     _log.error("%s; all blocks stay in force", message)
@@ -109,6 +113,17 @@ class Feed:
                 self._claims, self._allows = {}, {}
             case Ready(meta):
                 await self._complete(meta)
+
+    def _log_refused(self, key: ClaimKey | None, refused: RefusedMembers) -> None:
+        """Log what is not understood, each once: the lists are told whole, again and again."""
+        for member, why in refused:
+            if (key, member) in self._logged or len(self._logged) >= _MOST_LOGGED:
+                continue
+            self._logged.add((key, member))
+            if key is None:
+                _log.error("refused %s on the allowlist: %s", member, why)
+            else:
+                _log.warning("refused %s from origin %s: %s", member, key.origin, why)
 
     async def _complete(self, meta: Meta | None) -> None:
         """The whole block list has been read."""
