@@ -310,3 +310,46 @@ async def test_the_watcher_never_holds_the_loop(server: RedisServer, store: Stor
         ticking.cancel()
     gaps.sort()
     assert gaps[-5] < 0.020, gaps[-5:]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_random_writers_of_all_kinds(server: RedisServer, store: Store, seed: int) -> None:
+    """Our own writers and others, on few keys, at once: soon we know exactly what Redis holds."""
+    chance = random.Random(seed)
+    hosts = [Source(bytes([198, 51, 100, n])) for n in range(20)]
+    names = [f"sdnblock:origin:{o}{s}" for o in ("a", "b") for s in ("", ":limit", ":watch")]
+    other = await open_redis(server.settings())
+
+    async def write() -> None:
+        host, expires = chance.choice(hosts), float(chance.randint(4_000_000_000, 4_000_000_009))
+        origin, action = chance.choice("ab"), chance.choice(list(Action))
+        match chance.randrange(8):
+            case 0 | 1 | 2:
+                await store.add([Claim(host, origin, action, expires)])
+            case 3:
+                await store.remove([host], chance.choice([None, origin]))
+            case 4 | 5:
+                await other.zadd(chance.choice(names), {str(host): expires})
+            case 6:
+                await other.zrem(chance.choice(names), str(host))
+            case 7:
+                await other.delete(chance.choice(names))
+
+    async def actual() -> dict[ClaimKey, dict[object, float]]:
+        found: dict[ClaimKey, dict[object, float]] = {}
+        async for window in store.claims():
+            for each in window:
+                found.setdefault(each.key, {})[each.target] = each.expires
+        return found
+
+    async with following(server.settings()) as told:
+        await told.ready()
+        for _ in range(150):
+            await asyncio.gather(*(write() for _ in range(chance.randint(1, 8))))
+            await asyncio.sleep(chance.choice([0, 0, 0.001, 0.01]))
+        expected = await actual()
+        await told.until(
+            lambda: {key: held for key, held in told.claims.items() if held} == expected, 2.0
+        )
+        assert told.messages == []
+    await other.aclose()

@@ -29,6 +29,7 @@ _HINT_WAIT: Final = 0.3
 """How long a notice that came together with some hint waits for a hint about its own key."""
 _HINT_MEMORY: Final = 0.1
 _TO_BE_SURE: Final = 10.0
+_MANY: Final = 10_000
 
 
 class Rereads:
@@ -62,6 +63,8 @@ class Rereads:
             self._awaiting_hint.discard(key)
             self._due[key] = now + _TO_BE_SURE
         else:
+            if len(self._hinted) >= _MANY:  # hints about keys that no notice ever names
+                self._hinted.clear()
             self._hinted[key] = now
 
     def done(self, key: SetId, seconds: float) -> None:

@@ -331,7 +331,9 @@ class Session:
         if None in scores and not await self._is_ours():
             return
         # Looked up again: the set may have been read meanwhile.
-        shadow = self._shadows.setdefault(key, shadow)
+        shadow = self._shadows.get(key, shadow)
+        if any(score is not None for score in scores):
+            self._shadows[key] = shadow
         fresh = iter(scores)
         changes: dict[Target, float | None] = {}
         for target, names in wanted.items():
