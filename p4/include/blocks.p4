@@ -186,7 +186,11 @@ control Verdict(inout metadata_t meta) {
         if (meta.allowed == 1) {
             meta.verdict = VERDICT_ALLOWED;
         } else if (meta.limited == 1) {
-            limit_meter.execute_meter((bit<32>)meta.meter_index, colour);
+            // A cell that is not there says green, as one that is not set does. (BMv2 would
+            // read beyond its meters: it checks the index in debug builds only.)
+            if (meta.meter_index < SIZE_LIMIT_METER) {
+                limit_meter.execute_meter((bit<32>)meta.meter_index, colour);
+            }
             if (colour == 2) {  // red (RFC 2698)
                 meta.dropped = 1;
                 meta.verdict = VERDICT_DROPPED_LIMIT;

@@ -10,9 +10,11 @@ for tool in clang llvm-strip; do
     }
 done
 out=../compiled
-# -g makes the BTF that libbpf needs; the rest of the debug information goes.
+# -g makes the BTF that libbpf needs; the rest of the debug information goes. What BTF says of
+# file names is made relative, so that the object is the same wherever it is built.
 clang -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -Wno-address-of-packed-member \
-    -target bpf -mcpu=v2 -I"/usr/include/$(uname -m)-linux-gnu" \
+    -target bpf -mcpu=v2 -ffile-prefix-map="$(pwd)/=" -ffile-prefix-map="$(pwd)=." \
+    -I"/usr/include/$(uname -m)-linux-gnu" \
     -c sdnblock.bpf.c -o "$out/sdnblock.bpf.o"
 llvm-strip -g "$out/sdnblock.bpf.o"
 cat sdnblock.bpf.c ./*.h ../include/sizes.h | sha256sum | cut -d' ' -f1 >"$out/sdnblock.bpf.sha256"

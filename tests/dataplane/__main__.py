@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.dataplane.bmv2_target import Bmv2Target
 from tests.dataplane.corpus import corpus
+from tests.dataplane.fingerprint import packets_and_tables, program
 from tests.dataplane.random_scenarios import random_scenarios
 
 
@@ -33,7 +34,8 @@ def main(mode: str, file: Path, *rest: str) -> None:
             target.close()
     lines = [f"{json.dumps(name)}: {json.dumps(answer)}" for name, answer in answers.items()]
     joined = ",\n".join(lines)
-    file.write_text(f'{{"bmv2": {json.dumps(version)}, "answers": {{\n{joined}\n}}}}\n')
+    made_of = {"bmv2": version, "program": program(), "scenarios": packets_and_tables(scenarios)}
+    file.write_text(f'{json.dumps(made_of)[:-1]}, "answers": {{\n{joined}\n}}}}\n')
 
 
 if __name__ == "__main__":

@@ -102,6 +102,7 @@ def _limits() -> list[Scenario]:
     # So slow that no token comes back while a scenario runs: the burst passes, no more.
     slow = MeterRates(cir=1, cburst=3, pir=1, pburst=3)
     frames = [p.v4()] * 6
+    both = [p.v4(), p.v6()] * 4
     entry = TableEntry("source_v4", (n4("203.0.113.7"),), "limit", (77,))
     return [
         _scenario("limit, meter unset", frames, [entry]),
@@ -115,6 +116,10 @@ def _limits() -> list[Scenario]:
         _scenario("flow limit, last cell", frames, [
             TableEntry("flow_v4", (p.UDP, n4("203.0.113.7"), 5060, n4("198.51.100.9"), 5060),
                        "limit", (16383,)),
+        ], meters={16383: slow}),
+        _scenario("limit, cells that are not there", both, [
+            TableEntry("source_v4", (n4("203.0.113.7"),), "limit", (16384,)),
+            TableEntry("source_v6", (n6("2001:db8::7"),), "limit", (65535,)),
         ], meters={16383: slow}),
     ]  # fmt: skip
 

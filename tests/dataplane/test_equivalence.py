@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.dataplane.corpus import corpus
+from tests.dataplane.fingerprint import packets_and_tables, program
 from tests.dataplane.random_scenarios import random_scenarios
 from tests.dataplane.scenario import Answer, Scenario
 from tests.dataplane.xdp_target import XdpTarget
@@ -50,8 +51,12 @@ def check(scenario: Scenario, xdp: XdpTarget, expected: dict[str, object]) -> No
         assert found[part] == getattr(bmv2, part), f"{scenario.name}: {part}"
 
 
-def test_recording_is_of_this_corpus() -> None:
-    assert list(recorded()) == [each.name for each in corpus()]
+def test_recording_is_of_this_corpus_and_program() -> None:
+    recording = json.loads(RECORDING.read_text())
+    again = "record BMv2 anew: python -m tests.dataplane record tests/dataplane/bmv2.json"
+    assert list(recording["answers"]) == [each.name for each in corpus()], again
+    assert recording["scenarios"] == packets_and_tables(corpus()), again
+    assert recording["program"] == program(), again
 
 
 @pytest.mark.root
