@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,26 @@ def test_bpf_object_is_fresh() -> None:
     assert digest(sources) == recorded, "p4/xdp has changed: run make xdp"
 
 
+@pytest.mark.bmv2
+@pytest.mark.skipif(shutil.which("p4c-bm2-ss") is None, reason="p4c-bm2-ss is not on the PATH")
+def test_p4c_says_the_same_again(tmp_path: Path) -> None:
+    """The hashes tell of changed sources; this, of changed output."""
+    again = tmp_path / "p4"
+    shutil.copytree(P4, again)
+    subprocess.run([again / "build.sh"], check=True, stdout=subprocess.DEVNULL)
+    recorded = (P4 / "compiled" / "compiler").read_text()
+    if (now := (again / "compiled" / "compiler").read_text()) != recorded:
+        pytest.skip(f"compiled by {recorded.strip()}, and this is {now.strip()}")
+    for name in ("sdnblock.json", "sdnblock.p4info.txtpb", "sdnblock.p4.sha256"):
+        assert (again / "compiled" / name).read_text() == (P4 / "compiled" / name).read_text()
+
+
+def test_nothing_compiled_tells_where_it_was_built() -> None:
+    absolute = re.compile(rb"/[\w./-]*/(?:p4|xdp)/[\w./-]+\.(?:c|h|p4)\b")
+    for file in (P4 / "compiled").iterdir():
+        assert not absolute.findall(file.read_bytes()), file
+
+
 BLOCK = {"drop", "limit", "watch", "NoAction"}
 FLOW = [("protocol", 8), ("source", 0), ("source_port", 16), ("destination", 0),
         ("destination_port", 16)]  # fmt: skip
@@ -48,7 +71,7 @@ def flow(bits: int) -> list[tuple[str, int]]:
     return [(name, width or bits) for name, width in FLOW]
 
 
-# name: (id, fields, match, actions, size)
+# name: (id, fields, match, actions, size). p4c lets a table of constant entries have no size.
 TABLES: dict[str, tuple[int, list[tuple[str, int]], str, set[str], int]] = {
     "port_side": (1, [("ingress_port", 9)], "EXACT", {"set_side", "NoAction"}, 512),
     "l2_forward": (2, [("dst_mac", 48)], "EXACT", {"forward", "miss"}, 4096),
@@ -78,6 +101,54 @@ def test_tables(p4info: p4i.P4Info) -> None:
         assert kinds <= {match}
         assert {actions[ref.id] for ref in table.action_refs} == expected
         assert not size or table.size == size
+        assert table.preamble.alias == table.preamble.name
+        counters = [0x13000000 + number] if 3 <= number <= 11 else []
+        assert list(table.direct_resource_ids) == counters
+        assert table.is_const_table == (table.preamble.name == "sip_message")
+        default = actions[table.initial_default_action.action_id]
+        assert default == {"l2_forward": "miss", "request_window": "request_policy"}.get(
+            table.preamble.name, "NoAction"
+        )
+
+
+def test_controllers_cannot_set_default_actions(p4info: p4i.P4Info) -> None:
+    """But that of request_window: a changed default would drop or pass everything."""
+    changeable = [t.preamble.name for t in p4info.tables if not t.const_default_action_id]
+    assert changeable == ["request_window"]
+
+
+def test_units_and_digest(p4info: p4i.P4Info) -> None:
+    both, packets = p4i.CounterSpec.BOTH, p4i.MeterSpec.PACKETS
+    assert {each.spec.unit for each in p4info.counters} == {both}
+    assert {each.spec.unit for each in p4info.direct_counters} == {both}
+    assert {each.spec.unit for each in p4info.meters} == {packets}
+    for each in p4info.direct_counters:
+        assert each.direct_table_id & 0xFFFFFF == each.preamble.id & 0xFFFFFF
+    (digest,) = p4info.digests
+    struct = p4info.type_info.structs[digest.type_spec.struct.name]
+    assert [(m.name, m.type_spec.bitstring.bit.bitwidth) for m in struct.members] == [
+        ("remote", 128),
+        ("requests", 16),
+        ("port", 16),
+    ]
+
+
+def test_sizes_are_those_of_the_shared_header(p4info: p4i.P4Info) -> None:
+    """The XDP program takes its sizes from there."""
+    text = (P4 / "include" / "sizes.h").read_text()
+    sizes = {
+        name.lower(): int(value) for name, value in re.findall(r"#define SIZE_(\w+) (\d+)", text)
+    }
+    for table in p4info.tables:
+        if table.preamble.name not in ("sip_message", "request_window"):
+            assert table.size == sizes[table.preamble.name]
+    counters = {each.preamble.name: each.size for each in p4info.counters}
+    assert counters["message_in"] == counters["message_out"] == sizes["message_counter"]
+    assert counters["verdict"] == sizes["verdict_counter"]
+    assert {each.preamble.name: each.size for each in p4info.meters} == {
+        name: sizes[name] for name in ("limit_meter", "sample_meter")
+    }
+    assert {each.size for each in p4info.registers} == {sizes["request_window"]}
 
 
 def test_actions_counters_meters_and_messages(p4info: p4i.P4Info) -> None:
