@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import functools
 import os
+import re
 from collections.abc import Callable, Sequence
 from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
@@ -31,6 +33,7 @@ XDP_FLAGS_DRV_MODE: Final = 1 << 2
 XDP_FLAGS_REPLACE: Final = 1 << 4
 
 _BATCH: Final = 4096
+_RECORDS: Final = 1024
 
 
 class BpfError(SdnblockError):
@@ -103,38 +106,58 @@ def _prototypes() -> dict[str, tuple[Any, list[Any]]]:
     }
 
 
+@functools.cache
+def _library() -> tuple[ctypes.CDLL, list[str], object]:
+    """libbpf, the last messages of its log (shown only if something fails), and what logs.
+
+    Once a process: libbpf has one print function, and calls it as long as it lives.
+    """
+    try:
+        library = ctypes.CDLL("libbpf.so.1", use_errno=True)
+        vsnprintf = ctypes.CDLL(None).vsnprintf
+    except OSError as error:
+        raise BpfError(f"libbpf 1.x is not installed (Debian: libbpf1): {error}") from None
+    for name, (result, arguments) in _prototypes().items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    vsnprintf.argtypes = [c_char_p, c_size_t, c_char_p, c_void_p]
+    log: list[str] = []
+
+    def keep(level: int, form: bytes, arguments: int) -> int:
+        buffer = ctypes.create_string_buffer(4096)
+        vsnprintf(buffer, len(buffer), form, arguments)
+        if level < 2:  # warnings and information, not debugging
+            log.append(buffer.value.decode(errors="replace").rstrip())
+            del log[:-200]
+        return 0
+
+    callback = _PRINT(keep)
+    library.libbpf_set_print(callback)
+    return library, log, callback
+
+
+def _capable() -> bool:
+    """Whether we may load and attach: CAP_NET_ADMIN with CAP_BPF or CAP_SYS_ADMIN."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            have = int(line.split()[1], 16)
+            return bool(have >> 12 & 1) and bool(have >> 39 & 1 or have >> 21 & 1)
+    return False
+
+
 class Libbpf:
     """The system's libbpf, ready to be called. Raises BpfError where it cannot be used."""
 
     def __init__(self) -> None:
         release = os.uname().release
-        version = tuple(int(part) for part in release.split("-")[0].split(".")[:2])
+        version = tuple(int(part) for part in re.findall(r"\d+", release)[:2])
         if version < OLDEST_KERNEL:
             raise BpfError(f"Linux {release} is too old: the XDP data plane needs 5.15 or newer")
-        try:
-            self.c = ctypes.CDLL("libbpf.so.1", use_errno=True)
-            libc = ctypes.CDLL(None)
-        except OSError as error:
-            raise BpfError(f"libbpf 1.x is not installed (Debian: libbpf1): {error}") from None
-        for name, (result, arguments) in _prototypes().items():
-            function = getattr(self.c, name)
-            function.restype, function.argtypes = result, arguments
-        self._vsnprintf = libc.vsnprintf
-        self._vsnprintf.argtypes = [c_char_p, c_size_t, c_char_p, c_void_p]
-        self._mount = libc.mount
+        if not _capable():
+            raise BpfError("the XDP data plane needs root (CAP_BPF and CAP_NET_ADMIN)", errno.EPERM)
+        self.c, self.log, _ = _library()
+        self._mount = ctypes.CDLL(None, use_errno=True).mount
         self._mount.argtypes = [c_char_p, c_char_p, c_char_p, ctypes.c_ulong, c_void_p]
-        self.log: list[str] = []
-        self._print = _PRINT(self._log)  # kept alive: libbpf holds it
-        self.c.libbpf_set_print(self._print)
-
-    def _log(self, level: int, form: bytes, arguments: int) -> int:
-        """libbpf's messages are kept, and shown only if something fails."""
-        buffer = ctypes.create_string_buffer(4096)
-        self._vsnprintf(buffer, len(buffer), form, arguments)
-        if level < 2:  # warnings and information, not debugging
-            self.log.append(buffer.value.decode(errors="replace").rstrip())
-            del self.log[:-200]
-        return 0
 
     def fail(self, what: str, code: int) -> BpfError:
         """The error for a failed call that gave ``code`` (a positive errno)."""
@@ -164,7 +187,8 @@ class Libbpf:
             if where == str(path) and kind == "bpf":
                 return
         if self._mount(b"bpf", os.fsencode(path), b"bpf", 0, None) != 0:
-            raise BpfError(f"no BPF file system at {path}: run mount -t bpf bpf {path}")
+            why = os.strerror(ctypes.get_errno())
+            raise BpfError(f"no BPF file system at {path} ({why}): run mount -t bpf bpf {path}")
 
 
 class Map:
@@ -415,7 +439,8 @@ class RingBuffer:
 
     def _take(self, _context: int, data: int, size: int) -> int:
         self._records.append(ctypes.string_at(data, size))
-        return 0
+        # Under a flood of records libbpf would never return by itself.
+        return -errno.EAGAIN if len(self._records) >= _RECORDS else 0
 
     @property
     def fd(self) -> int:
@@ -423,8 +448,10 @@ class RingBuffer:
         return int(self._lib.c.ring_buffer__epoll_fd(self._handle))
 
     def read(self) -> list[bytes]:
-        """All waiting records: at most what the buffer holds. Raises BpfError."""
-        self._lib.check(self._lib.c.ring_buffer__consume(self._handle), "read the ring buffer")
+        """Waiting records, oldest first, a bounded number of them. Raises BpfError."""
+        result = self._lib.c.ring_buffer__consume(self._handle)
+        if result != -errno.EAGAIN:
+            self._lib.check(result, "read the ring buffer")
         records, self._records = self._records, []
         return records
 
@@ -438,7 +465,8 @@ class RingBuffer:
 def possible_cpus() -> int:
     """CPUs that per-CPU maps have a cell for."""
     text = Path("/sys/devices/system/cpu/possible").read_text().strip()
-    return int(text.replace(",", "-").split("-")[-1]) + 1
+    ranges = [part.split("-") for part in text.split(",")]
+    return sum(int(part[-1]) - int(part[0]) + 1 for part in ranges)
 
 
 def _fdinfo(fd: int) -> dict[str, str]:

@@ -7,18 +7,15 @@ them over. Entries live in the kernel only; nothing here remembers them.
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import errno
-import logging
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from sdnblock.softswitch import layout
-from sdnblock.softswitch.attach import Interface, attach, detach, find_interfaces
+from sdnblock.softswitch.attach import attach, detach, find_interfaces, is_up
 from sdnblock.softswitch.bpf import (
     BPF_F_LOCK,
     BpfError,
@@ -26,9 +23,7 @@ from sdnblock.softswitch.bpf import (
     Loaded,
     Map,
     RingBuffer,
-    attached_program,
     load_object,
-    load_pins,
 )
 from sdnblock.softswitch.dataplane import (
     DeviceConfigError,
@@ -39,13 +34,10 @@ from sdnblock.softswitch.dataplane import (
     Policy,
     Value,
 )
-
-_log = logging.getLogger(__name__)
+from sdnblock.softswitch.takeover import MAPS, PROGRAMS, Pins, fits, set_ports
 
 BPFFS: Final = Path("/sys/fs/bpf")
 CLONE_SESSION: Final = 250
-_PROGRAMS: Final = ("pipeline", "control")
-_MAPS: Final = (*layout.TABLES, *layout.COUNTERS, *layout.METERS, *layout.OTHER_MAPS)
 _ZERO: Final = layout.INDEX.pack(0)
 
 _OUTCOMES: Final = {
@@ -85,11 +77,13 @@ class XdpDataplane:
         self._loaded: Loaded | None = None
         self._ring: RingBuffer | None = None
         self._detached_ports = 0
-        self._pins: Path | None = None
+        self._pins: Pins | None = None
         if interfaces:
             self._lib.mount_bpffs(BPFFS)
-            self._pins = BPFFS / "sdnblock" / str(device_id)
-            self._adopt(self._pins)
+            self._pins = Pins(self._lib, BPFFS / "sdnblock" / str(device_id))
+            if taken := self._pins.take_over(self._interfaces):
+                loaded, modes = taken
+                self._use(loaded, RingBuffer(self._lib, loaded.maps["events"]), modes)
 
     @classmethod
     def detached(cls, ports: int = 8, sizes: dict[str, int] | None = None) -> XdpDataplane:
@@ -133,20 +127,33 @@ class XdpDataplane:
         not ours or the kernel refuses it; BpfError if an interface does.
         """
         fresh = self._open(device_config)
+        staged: Path | None = None
         try:
-            self._set_ports(fresh)
-            staged = self._stage(fresh)
-            self._attach_all(fresh)
+            if self._pins:
+                for interface in self._interfaces:
+                    is_up(interface)  # or gone
+                set_ports(self._lib, fresh, self._interfaces)
+                staged = self._pins.stage(fresh)
+            ring = RingBuffer(self._lib, fresh.maps["events"])
+            try:
+                modes = self._attach_all(fresh)
+            except BaseException:
+                ring.close()
+                raise
         except BaseException:
+            if self._pins and staged:
+                self._pins.unstage(staged)
             fresh.close()
             raise
         if self._pins and staged:
-            self._settle(self._pins, staged)
-        self._use(fresh)
+            self._pins.settle(staged)
+        for port in range(1, self._detached_ports + 1):  # test runs leave by the loopback
+            self._must(fresh.maps["devices"], layout.INDEX.pack(port), layout.INDEX.pack(1))
+        self._use(fresh, ring, modes)
 
     def _open(self, device_config: bytes) -> Loaded:
         try:
-            fresh = load_object(self._lib, device_config, _PROGRAMS, self._sizes)
+            fresh = load_object(self._lib, device_config, PROGRAMS, self._sizes)
         except BpfError as error:
             raise DeviceConfigError(str(error)) from None
         try:
@@ -161,127 +168,53 @@ class XdpDataplane:
         if self._ring:
             self._ring.close()
             self._ring = None
-        if not self._loaded:
+        loaded, self._loaded = self._loaded, None
+        self._modes = {}
+        if not loaded:
             return
-        if not keep:
-            for interface in self._interfaces:
-                detach(self._lib, interface, self._loaded.programs["pipeline"])
-            if self._pins:
-                _remove(self._pins)
-        self._loaded.close()
-        self._loaded = None
-        self._modes.clear()
-
-    def _adopt(self, pins: Path) -> None:
-        """Take over a running program and its tables, if they are whole and fit."""
-        for directory in sorted(pins.glob("*")) if pins.is_dir() else []:
-            try:
-                found = load_pins(self._lib, directory, (*_MAPS, "rodata"), _PROGRAMS)
-            except BpfError as error:
-                _log.warning("not taken over: %s", error)
-                continue
-            running = {
-                attached_program(self._lib, interface.index)[0] for interface in self._interfaces
-            }
-            if found.programs["pipeline"].id not in running or not self._fits(found):
-                found.close()
-                continue
-            self._set_ports(found)
-            self._attach_all(found)
-            self._settle(pins, directory)
-            self._use(found)
-            _log.info("took over the running program and its tables from %s", pins)
-            return
-        if pins.is_dir():
-            # Of no use to anybody: nothing here is attached, or it is of another version.
-            self._discard(pins)
-
-    def _discard(self, pins: Path) -> None:
-        for directory in pins.glob("*"):
-            with contextlib.suppress(BpfError):
-                old = load_pins(self._lib, directory, (), ("pipeline",))
+        try:
+            if not keep:
                 for interface in self._interfaces:
-                    detach(self._lib, interface, old.programs["pipeline"])
-                old.close()
-        _log.warning("discarded what an incompatible switchd had left in %s", pins)
-        _remove(pins)
-
-    def _fits(self, found: Loaded) -> bool:
-        raw = found.maps["rodata"].lookup(_ZERO) or b""
-        return raw[: layout.LAYOUT.size] == layout.expected_layout()
+                    detach(self._lib, interface, loaded.programs["pipeline"])
+                if self._pins:
+                    self._pins.remove()
+        finally:
+            loaded.close()
 
     def _check(self, fresh: Loaded) -> None:
-        missing = [name for name in _MAPS if name not in fresh.maps]
+        missing = [name for name in MAPS if name not in fresh.maps and name != "rodata"]
         rodata = [name for name in fresh.maps if name.endswith(layout.RODATA)]
         if missing or len(rodata) != 1:
             raise DeviceConfigError(
                 f"this BPF object is not sdnblock's: it has no map {(missing or ['.rodata'])[0]!r}"
             )
         fresh.maps["rodata"] = fresh.maps.pop(rodata[0])
-        if not self._fits(fresh):
+        if not fits(fresh):
             raise DeviceConfigError("this BPF object is of another version of sdnblock")
 
-    def _set_ports(self, fresh: Loaded) -> None:
-        ports = {interface.index: interface.port for interface in self._interfaces}
-        numbers, devices = fresh.maps["ports"], fresh.maps["devices"]
-        key = numbers.next_key(None)
-        while key is not None:  # of interfaces that are no longer ours
-            if layout.INDEX.unpack(key)[0] not in ports:
-                numbers.delete_many(key)
-                key = None
-            key = numbers.next_key(key)
-        for index, port in ports.items():
-            self._must(numbers, layout.INDEX.pack(index), layout.INDEX.pack(port))
-            self._must(devices, layout.INDEX.pack(port), layout.INDEX.pack(index))
-        for port in range(1, self._detached_ports + 1):  # test runs leave by the loopback
-            self._must(devices, layout.INDEX.pack(port), layout.INDEX.pack(1))
-
-    def _stage(self, fresh: Loaded) -> Path | None:
-        """Pin everything beside what is in force, so that a crash leaves one whole set."""
-        if not self._pins:
-            return None
-        directory = self._pins / str(fresh.programs["pipeline"].id)
-        directory.mkdir(parents=True)
-        try:
-            for name in (*_MAPS, "rodata"):
-                fresh.maps[name].pin(directory / name)
-            for program in fresh.programs.values():
-                program.pin(directory / program.name)
-        except BpfError:
-            _remove(directory)
-            raise
-        return directory
-
-    def _attach_all(self, fresh: Loaded) -> None:
+    def _attach_all(self, fresh: Loaded) -> dict[str, str]:
+        """Puts ``fresh`` on every interface, or on none. Returns the modes."""
         old = self._loaded.programs["pipeline"] if self._loaded else None
         new = fresh.programs["pipeline"]
-        done: list[Interface] = []
+        modes: dict[str, str] = {}
         try:
             for interface in self._interfaces:
-                _, self._modes[interface.name] = attach(self._lib, interface, new, old)
-                done.append(interface)
+                modes[interface.name] = attach(self._lib, interface, new, old)
         except BpfError:
-            for interface in done:
+            for interface in self._interfaces[: len(modes)]:
                 if old:
                     attach(self._lib, interface, old, new)
                 else:
                     detach(self._lib, interface, new)
-            if self._pins and not old:
-                _remove(self._pins)
             raise
+        return modes
 
-    def _settle(self, pins: Path, current: Path) -> None:
-        for directory in pins.glob("*"):
-            if directory != current:
-                _remove(directory)
-
-    def _use(self, fresh: Loaded) -> None:
-        ring = RingBuffer(self._lib, fresh.maps["events"])
+    def _use(self, loaded: Loaded, ring: RingBuffer, modes: dict[str, str]) -> None:
         if self._ring:
             self._ring.close()
         if self._loaded:
             self._loaded.close()
-        self._loaded, self._ring = fresh, ring
+        self._loaded, self._ring, self._modes = loaded, ring, modes
 
     # --- tables -------------------------------------------------------------------------
 
@@ -491,8 +424,3 @@ def _scan_trie(table: str, trie: Map) -> Iterator[list[tuple[bytes, Entry]]]:
         key = trie.next_key(key)
     if found:
         yield found
-
-
-def _remove(directory: Path) -> None:
-    """Remove pins: files and empty directories are all there is in a BPF file system."""
-    shutil.rmtree(directory, ignore_errors=False)
