@@ -170,7 +170,8 @@ class Session:
         """
         call = asyncio.ensure_future(self._stub.Write(batch, timeout=self._timeout))
         try:
-            await self._first(call)
+            if await self._first(call) is None:  # it cannot be parsed
+                raise self._losing("write: the answer is garbage")
         except grpc.aio.AioRpcError as error:
             if error.code() in LOST_CODES:
                 raise self._losing(f"write: {describe(error)}") from None
@@ -223,13 +224,16 @@ class Session:
         seconds: float | None = None,
     ) -> T:
         try:
-            return await self._first(asyncio.ensure_future(call), seconds)
+            answer = await self._first(asyncio.ensure_future(call), seconds)
         except grpc.aio.AioRpcError as error:
             if error.code() in lost:
                 raise self._losing(f"{what}: {describe(error)}") from None
             raise Refused(f"{self._label}: {what}: {describe(error)}", error.code()) from None
         except TimeoutError:
             raise self._losing(f"{what}: no answer in time") from None
+        if answer is None:  # what grpc makes of a message that it cannot parse
+            raise self._losing(f"{what}: the answer is garbage")
+        return answer
 
     async def _until(self, event: Awaitable[Any], seconds: float | None, late: str) -> None:
         try:
