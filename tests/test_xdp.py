@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import ipaddress
 import os
 import random
 import struct
@@ -199,3 +201,71 @@ def test_interfaces_that_cannot_be() -> None:
         XdpDataplane(["nosuch0"])
     with pytest.raises(BpfError, match="named twice"):
         XdpDataplane(["lo", "lo"])
+
+
+def test_the_verifier_is_far_from_its_limits(xdp: XdpDataplane) -> None:
+    """Linux 5.15 prunes less than newer kernels do: a fifth of its million must do."""
+    verified = [each.verified for each in xdp._in_force().programs.values()]
+    assert max(verified) < 200_000, verified
+
+
+@pytest.mark.parametrize("table", ["allow_v4", "allow_v6", "prefix_v4", "prefix_v6"])
+def test_entries_of_tries_are_aligned(xdp: XdpDataplane, table: str) -> None:
+    """The kernel puts an entry right behind its key's bytes; its counters are atomic."""
+    trie = xdp._map(table)
+    assert (trie.key_size - 4) % 8 == 0
+    assert trie.value_size % 8 == 0
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_the_longest_prefix_wins(xdp: XdpDataplane, family: int) -> None:
+    """Against a naive model, over random nested prefixes and sources near them."""
+    rng = random.Random(family)
+    bits, table = (32, "prefix_v4") if family == 4 else (128, "prefix_v6")
+    root = rng.getrandbits(bits)
+    model: dict[tuple[int, int], Value] = {}
+    for _ in range(300):
+        length = rng.randint(1, bits)
+        near = root ^ (rng.getrandbits(3) << rng.randrange(bits - 2))
+        model[length, near >> (bits - length) << (bits - length)] = rng.choice((DROP, WATCH))
+
+    def packed(length: int, number: int) -> bytes:
+        return struct.pack("=I", length) + number.to_bytes(bits // 8, "big")
+
+    keys = [packed(*each) for each in model]
+    assert xdp.insert(table, keys, list(model.values())) == [Outcome.OK] * len(keys)
+    scanned = {key: entry.value for part in xdp.scan(table) for key, entry in part}
+    assert scanned == dict(zip(keys, model.values(), strict=True))
+    for _ in range(2000):
+        length, number = rng.choice(list(model))
+        source = number ^ (1 << rng.randrange(bits)) if rng.random() < 0.5 else number
+        matching = [
+            each for each in model if source >> (bits - each[0]) << (bits - each[0]) == each[1]
+        ]
+        drop = bool(matching) and model[max(matching)] == DROP
+        text = str(ipaddress.ip_address(source.to_bytes(bits // 8, "big")))
+        frame = p.v4(source=text) if family == 4 else p.v6(source=text)
+        assert xdp.test_run(1, frame)[0] is (Verdict.DROP if drop else Verdict.PASS), text
+    assert xdp.delete(table, keys) == [Outcome.OK] * len(keys)
+    assert list(xdp.scan(table)) == []
+
+
+def test_an_object_outlives_another_ones_log(xdp: XdpDataplane) -> None:
+    """libbpf has one print function a process: its owner's end must not be ours."""
+    XdpDataplane.detached().close(keep=False)
+    gc.collect()
+    for _ in range(3):
+        with pytest.raises(DeviceConfigError, match="not a BPF object"):
+            xdp.verify(b"no ELF")
+
+
+def test_a_read_of_events_is_bounded(xdp: XdpDataplane) -> None:
+    xdp.policy = Policy(1, 0)  # every request is a new window, and a digest
+    xdp.insert("sip_port", [struct.pack("!BHx", 17, 5060)], [SIP])
+    xdp.set_test_port(1)
+    xdp.measure(p.v4(b"OPTIONS sip:a@b SIP/2.0\r\n"), 3000)
+    parts = []
+    while found := xdp.events():
+        parts.append(len(found))
+    assert sum(parts) == 3000 and max(parts) <= 1024
+    assert xdp.events_lost() == 0

@@ -68,7 +68,7 @@ int pipeline(struct xdp_md *context)
 		}
 	}
 	if (verdict_index == VERDICT_WATCHED)
-		sample(set, data, data_end, port);
+		sample(context, port);
 	/* A port that does not exist drops, as on any switch. */
 	return output ? bpf_redirect_map(&devices, output, XDP_DROP) : XDP_PASS;
 }

@@ -295,24 +295,28 @@ static __always_inline void request_window(struct packet *packet, struct setting
 	bpf_ringbuf_submit(event, 0);
 }
 
-/* Control Sample: the frame as it came in, within the meter's budget. */
-static __always_inline void sample(struct settings *settings, void *data, void *data_end,
-				   __u32 port)
+/*
+ * Control Sample: the frame as it came in, within the meter's budget. A function of its own,
+ * and not static: so the verifier follows its loop once, not once for each way to get here.
+ */
+__attribute__((noinline)) int sample(struct xdp_md *context, __u32 port)
 {
-	__u32 length = data_end - data;
+	void *data = (void *)(long)context->data, *data_end = (void *)(long)context->data_end;
+	__u32 length = data_end - data, zero = 0;
+	struct settings *set = bpf_map_lookup_elem(&settings, &zero);
 	struct event *event;
 	__u8 *copy;
 
-	if (is_red(&sample_meter, 0) || !settings->sample_session)
-		return;
-	if (settings->sample_length && length > settings->sample_length)
-		length = settings->sample_length;
+	if (is_red(&sample_meter, 0) || !set || !set->sample_session)
+		return 0;
+	if (set->sample_length && length > set->sample_length)
+		length = set->sample_length;
 	if (length > MAX_SAMPLE)
 		length = MAX_SAMPLE;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event) + MAX_SAMPLE, 0);
 	if (!event) {
 		event_lost();
-		return;
+		return 0;
 	}
 	event->type = EVENT_SAMPLE;
 	event->port = port;
@@ -333,6 +337,7 @@ static __always_inline void sample(struct settings *settings, void *data, void *
 		break;
 	}
 	bpf_ringbuf_submit(event, 0);
+	return 0;
 }
 
 #endif

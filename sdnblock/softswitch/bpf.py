@@ -282,6 +282,11 @@ class Map:
             first = False
             cursor.value = after.value
 
+    @property
+    def memory(self) -> int:
+        """Bytes of kernel memory, as the kernel reckons (before Linux 6.4: if it were full)."""
+        return int(_fdinfo(self.fd)["memlock"])
+
     def pin(self, path: Path) -> None:
         """Pin it in the BPF file system. Raises BpfError."""
         self._lib.check(self._lib.c.bpf_obj_pin(self.fd, os.fsencode(path)), f"pin {path}")
@@ -294,7 +299,10 @@ class Program:
         self._lib = lib
         self.name = name
         self.fd = fd
-        self.id = int(_fdinfo(fd)["prog_id"])
+        info = _fdinfo(fd)
+        self.id = int(info["prog_id"])
+        self.verified = int(info.get("verified_insns", 0))
+        """Instructions that the verifier followed, of at most a million; 0 before Linux 5.16."""
 
     def test_run(self, data: bytes, repeat: int = 1) -> tuple[int, bytes, int]:
         """BPF_PROG_TEST_RUN on ``data``: (return value, data afterwards, ns a run).

@@ -381,6 +381,10 @@ class XdpDataplane:
         raw = self._map("events_lost").lookup(_ZERO) or b""
         return sum(int.from_bytes(raw[at : at + 8], "little") for at in range(0, len(raw), 8))
 
+    def memory(self) -> dict[str, int]:
+        """Bytes of kernel memory of each map."""
+        return {name: each.memory for name, each in self._in_force().maps.items()}
+
     # --- tests --------------------------------------------------------------------------
 
     def test_run(self, port: int, frame: bytes) -> tuple[Verdict, bytes]:
