@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import ipaddress
 import os
@@ -9,6 +10,7 @@ import random
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -269,3 +271,24 @@ def test_a_read_of_events_is_bounded(xdp: XdpDataplane) -> None:
         parts.append(len(found))
     assert sum(parts) == 3000 and max(parts) <= 1024
     assert xdp.events_lost() == 0
+
+
+@pytest.mark.parametrize(("failures", "outcome"), [(2, Outcome.OK), (99, Outcome.FULL)])
+def test_memory_that_comes_in_a_moment_is_waited_for(
+    xdp: XdpDataplane, monkeypatch: pytest.MonkeyPatch, failures: int, outcome: Outcome
+) -> None:
+    table = xdp._map("source_v4")
+    real = table._lib.c.bpf_map_update_elem
+    calls = 0
+
+    def update(*arguments: object) -> int:
+        nonlocal calls
+        calls += 1
+        return -errno.ENOMEM if 1 < calls <= 1 + failures else int(real(*arguments))
+
+    library = SimpleNamespace(c=SimpleNamespace(bpf_map_update_elem=update))
+    monkeypatch.setattr(table, "_lib", library)
+    got = xdp.insert("source_v4", [host(1), host(2)], [DROP] * 2)
+    assert got == [Outcome.OK, outcome]
+    monkeypatch.undo()
+    assert (xdp.get("source_v4", host(2)) is not None) == (outcome is Outcome.OK)

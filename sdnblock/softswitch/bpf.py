@@ -13,6 +13,7 @@ import errno
 import functools
 import os
 import re
+import time
 from collections.abc import Callable, Sequence
 from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
@@ -34,6 +35,9 @@ XDP_FLAGS_REPLACE: Final = 1 << 4
 
 _BATCH: Final = 4096
 _RECORDS: Final = 1024
+# The kernel fills its pool of elements behind our back: out of memory may mean "in a moment".
+_PASSING: Final = frozenset({errno.ENOMEM, errno.EBUSY, errno.EAGAIN})
+_TRIES: Final = 5
 
 
 class BpfError(SdnblockError):
@@ -223,7 +227,13 @@ class Map:
         value = ctypes.cast(value_buffer, c_void_p).value or 0
         result = []
         for _ in range(len(keys) // key_size):
-            result.append(-call(fd, key, value, BPF_NOEXIST))
+            code = -call(fd, key, value, BPF_NOEXIST)
+            for _ in range(_TRIES if code in _PASSING else 0):
+                time.sleep(0.001)
+                code = -call(fd, key, value, BPF_NOEXIST)
+                if code not in _PASSING:
+                    break
+            result.append(code)
             key += key_size
             value += value_size
         return result

@@ -46,6 +46,7 @@ _OUTCOMES: Final = {
     errno.ENOENT: Outcome.MISSING,
     errno.E2BIG: Outcome.FULL,  # hash maps
     errno.ENOSPC: Outcome.FULL,  # LPM tries
+    errno.ENOMEM: Outcome.FULL,  # the machine, or our control group, has no memory left
 }
 
 
