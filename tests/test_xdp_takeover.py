@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -209,3 +210,33 @@ def test_events_of_real_packets(switch: Switch) -> None:
     run("ip", "netns", "exec", switch.host, sys.executable, "-c", SENDER)
     assert process.wait(30) == 0
     process.stdout.close()
+
+
+FORWARDED = """
+import socket
+out, into = (socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) for _ in range(2))
+out.bind(("eth1", 0))
+into.bind(("eth2", 0))
+into.settimeout(5)
+frame = bytes([2, 4, 6, 8, 10, 12]) + bytes(6) + b"\\x88\\xb5" + b"forwarded" * 8
+for _ in range(3):
+    out.send(frame)
+    while into.recv(2000) != frame:
+        pass
+"""
+
+
+@pytest.mark.skipif(shutil.which("ethtool") is None, reason="ethtool is not installed")
+def test_a_known_address_is_forwarded_without_the_stack(switch: Switch) -> None:
+    """The far end of a veth takes redirected frames only with GRO (or XDP) on."""
+    run("ip", "netns", "exec", switch.host, "ethtool", "-K", "eth2", "gro", "on")
+    with subprocess.Popen(
+        switch.command("forward"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[1],
+    ) as process:  # fmt: skip
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        try:
+            run("ip", "netns", "exec", switch.host, sys.executable, "-c", FORWARDED)
+        finally:
+            process.communicate(b"\n", timeout=20)
+    assert process.returncode == 0

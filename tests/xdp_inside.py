@@ -228,6 +228,16 @@ def events(device: int, interfaces: list[str]) -> None:
     dataplane.close(keep=False)
 
 
+def forward(device: int, interfaces: list[str]) -> None:
+    """Frames for one MAC go to port 2; what it takes is counted until the other end is done."""
+    dataplane = _open(device, interfaces)
+    dataplane.load(ELF)
+    assert dataplane.insert("l2_forward", [bytes(range(2, 14, 2)) + bytes(2)], [Value(2, 2)])
+    print("ready", flush=True)
+    sys.stdin.readline()
+    dataplane.close(keep=False)
+
+
 def foreign(device: int, interfaces: list[str]) -> None:
     """Put a program of nobody we know on the last interface."""
     other = XdpDataplane.detached()
@@ -242,7 +252,7 @@ STEPS: Final[dict[str, Callable[[int, list[str]], None]]] = {
     each.__name__: each
     for each in (
         load, killed, adopted, blocks, clean, off, killed_in_swap, killed_after_swap,
-        killed_in_staging, empty, swap_fails, refused, gone, events, foreign,
+        killed_in_staging, empty, swap_fails, refused, gone, events, forward, foreign,
     )
 }  # fmt: skip
 
