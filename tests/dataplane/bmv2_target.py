@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.dataplane.bmv2_client import Bmv2Client
+from tests.dataplane.packets import Packet
 from tests.dataplane.scenario import PORTS, Answer, Scenario
 
 SENTINEL_PORT = PORTS + 1
@@ -79,12 +80,13 @@ class Bmv2Target:
         self._sentinels = dict.fromkeys(range(1, SENTINEL_PORT + 1), 0)
         start = 0
         for port, group in itertools.groupby(scenario.packets, lambda packet: packet.port):
-            run = [packet.frame for packet in group]
+            run = list(group)
             self._send_run(port, run, outputs[start : start + len(run)], scenario.name)
             start += len(run)
         return outputs
 
-    def _send_run(self, ingress: int, frames: list[bytes], out: list[list[int]], name: str) -> None:
+    def _send_run(self, ingress: int, run: list[Packet], out: list[list[int]], name: str) -> None:
+        frames = [packet.frame for packet in run]
         others = [port for port in range(1, PORTS + 1) if port != ingress]
         seen = dict.fromkeys(others, 0)
         returned: list[bytes] = []
@@ -92,6 +94,7 @@ class Bmv2Target:
         sent = 0
         while min(seen.values()) < len(frames):
             while sent < len(frames) and sent - min(seen.values()) < _IN_FLIGHT:
+                time.sleep(run[sent].pause)
                 self._sockets[ingress].send(frames[sent])
                 self._sentinel(ingress, sent)
                 sent += 1

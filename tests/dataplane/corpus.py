@@ -273,6 +273,16 @@ def _windows() -> list[Scenario]:
         _scenario("allowed requests do not count", [p.v4()] * 4,
                   [TableEntry("allow_v4", ((n4(first), 32),), "allow")], policy=(2, LONG_WINDOW)),
         _scenario("trusted requests do not count", [p.v4()] * 4, policy=(2, LONG_WINDOW), port=3),
+        Scenario("window passes, the count begins again", BASE, [
+            # 200 ticks are 0.205 s. Two in one window, two in the next, three in the last.
+            Packet(1, p.v4(), pause) for pause in (0, 0, 0.4, 0, 0.4, 0, 0)
+        ], policy=(3, 200)),
+        Scenario("a passed slot is anybody's", BASE, [
+            Packet(1, p.v4(source=source), pause) for source, pause in (
+                (first, 0), (first, 0), (colliding, 0.4), (colliding, 0), (first, 0),
+                (colliding, 0), (first, 0.4), (first, 0), (first, 0),
+            )
+        ], policy=(3, 200)),
         _scenario("collision convicts nobody", [
             p.v4(source=first), p.v4(source=colliding), p.v4(source=colliding),
             p.v4(source=colliding), p.v4(source=first), p.v4(source=first),

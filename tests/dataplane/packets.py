@@ -123,7 +123,8 @@ def padded(frame: bytes, length: int = 60) -> bytes:
 
 @dataclass(frozen=True)
 class Packet:
-    """A frame and the port it comes in at."""
+    """A frame, the port it comes in at, and seconds to wait before it."""
 
     port: int
     frame: bytes
+    pause: float = 0.0

@@ -46,6 +46,7 @@ class XdpTarget:
         dataplane.policy = Policy(*scenario.policy)
         dataplane.set_clone_session(CLONE_SESSION, 0 if scenario.sample else None)
         for packet in scenario.packets:
+            time.sleep(packet.pause)
             verdict, frame = dataplane.test_run(packet.port, packet.frame)
             assert frame == packet.frame, "the program changed a frame"
             match verdict:
