@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sdnblock.block import Prefix, Source
+from sdnblock.evidence.sip import SipMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +40,21 @@ class FirstPacket:
 
 
 SwitchEvidence = RateCrossed | FirstPacket
+
+
+@dataclass(frozen=True, slots=True)
+class SipSeen:
+    """Evidence: a SIP message on its way from ``source`` to ``destination``.
+
+    ``time`` is when it was seen there (Unix seconds), addresses are packed, ``protocol`` is
+    the IP protocol number. ``via`` names who reported it: a switch, a HEP sender, a capture.
+    """
+
+    time: float
+    protocol: int
+    source: bytes
+    source_port: int
+    destination: bytes
+    destination_port: int
+    message: SipMessage
+    via: str
