@@ -33,6 +33,8 @@ _BATCH: Final = 2000
 """Targets a write: small enough that an urgent one waits for it a few hundredths of a second."""
 _URGENT: Final = 64
 """A change of at most so many targets goes before a bulk of others."""
+_LOOK_EVERY: Final = 1.0
+"""Seconds after which an idle session makes sure that it still stands."""
 _STEADY: Final = 30.0
 """A session that lasted so long (seconds) was a good one: the next attempt comes quickly."""
 
@@ -94,14 +96,14 @@ class Session:
         next_compare = time.monotonic() + self._resync_interval
         while True:
             await self._write_pending()
+            if time.monotonic() >= next_compare:
+                await self._compare()
+                next_compare = time.monotonic() + self._resync_interval
             try:
-                async with asyncio.timeout_at(asyncio.get_running_loop().time() + 1.0):
+                async with asyncio.timeout(_LOOK_EVERY):
                     await self._wake.wait()
             except TimeoutError:
                 await self.driver.write(())  # raises SwitchLost if the session ended unasked
-                if time.monotonic() >= next_compare:
-                    await self._compare()
-                    next_compare = time.monotonic() + self._resync_interval
 
     async def _compare(self) -> None:
         """Read what is installed and queue every difference."""
