@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "switch": "Look into switches: entries, counters, and what differs from the plan.",
     "shell": "Open p4runtime-shell on a switch.",
     "run": "Run the controller: keep the switches in step with the block list.",
+    "replay": "Show what the detectors would have blocked in a capture.",
     "switchd": "Make this machine's network interfaces a P4Runtime switch (XDP).",
 }
 """Every command and its line in the overview, which must not import them all."""

@@ -15,6 +15,7 @@ from typing import Final
 from sdnblock.block import Action, Prefix, Source
 from sdnblock.detect.verdict import Verdict
 from sdnblock.evidence.events import RateCrossed
+from sdnblock.evidence.grade import Grade
 
 NAME: Final = "request-rate"
 
@@ -57,4 +58,6 @@ class RequestRate:
             f" (threshold {self.settings.threshold})"
             f" at switch {event.switch}, port {event.port}"
         )
-        return Verdict(event.source, self.settings.action, self.settings.seconds, NAME, reason)
+        return Verdict(
+            event.source, self.settings.action, self.settings.seconds, NAME, reason, Grade.SPOOFABLE
+        )

@@ -1,0 +1,37 @@
+"""Credit: sources that have shown to be honest lately, by a credential or a completed call.
+
+It cannot be forged: both need round trips, and a credential of ours.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+from sdnblock.detect.transactions import Outcome
+
+LIFETIME: Final = 86400.0
+"""Seconds for which a source has credit after it earned it."""
+
+_MOST: Final = 500_000
+
+
+class Credit:
+    """Addresses by the time at which they last earned credit."""
+
+    def __init__(self, lifetime: float = LIFETIME) -> None:
+        self._lifetime = lifetime
+        self._earned: OrderedDict[bytes, float] = OrderedDict()
+
+    def note(self, outcome: Outcome) -> None:
+        """An accepted credential earns credit."""
+        if outcome.credential and 200 <= outcome.status < 300:
+            self._earned[outcome.remote] = outcome.time
+            self._earned.move_to_end(outcome.remote)
+            if len(self._earned) > _MOST:
+                self._earned.popitem(last=False)
+
+    def has(self, address: bytes, now: float) -> bool:
+        """Whether a source has credit."""
+        earned = self._earned.get(address)
+        return earned is not None and now - earned <= self._lifetime

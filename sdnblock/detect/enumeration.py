@@ -1,0 +1,98 @@
+"""Detector ``enumeration``: who asks for users that do not exist, again and again.
+
+A threshold random walk (Jung et al., 2004) as a saturating integer: a definitive failure adds
+4, a success takes 3 away, never below 0; 16 convicts, which an attacker who always fails
+reaches with the fourth. Only failures about different users count: a phone that calls one
+wrong number ten times has made one mistake.
+
+Sees: 404, 410, 484, 485 and 604 to REGISTER, OPTIONS and INVITE. Cannot see: servers that
+give the same answer for users that exist and users that do not, and scans spread over many
+sources. A source with credit needs four times as much and is only limited: trunks dial wrong
+numbers all day.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from sdnblock.detect.credit import Credit
+from sdnblock.detect.finding import Finding
+from sdnblock.detect.transactions import Outcome
+from sdnblock.evidence.grade import Grade
+
+NAME: Final = "enumeration"
+
+_DEFINITIVE: Final = frozenset({404, 410, 484, 485, 604})
+_METHODS: Final = frozenset({"REGISTER", "OPTIONS", "INVITE", "SUBSCRIBE", "MESSAGE"})
+_MOST: Final = 100_000
+_USERS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class EnumerationSettings:
+    """``[detect.enumeration]``: the walk, and seconds after which a source is forgotten."""
+
+    failure: int = 4
+    success: int = 3
+    threshold: int = 16
+    memory: float = 86400.0
+    credit_factor: int = 4
+
+
+@dataclass(slots=True)
+class _Walk:
+    first: float
+    last: float
+    score: int = 0
+    failures: int = 0
+    proven: int = 0
+    users: set[str] = field(default_factory=set)
+
+
+class Enumeration:
+    """A walk for each source."""
+
+    def __init__(self, settings: EnumerationSettings, credit: Credit) -> None:
+        self._settings = settings
+        self._credit = credit
+        self._walks: OrderedDict[bytes, _Walk] = OrderedDict()
+
+    def outcome(self, outcome: Outcome) -> Finding | None:
+        """A finding, when a source's walk crosses its threshold."""
+        if outcome.method not in _METHODS:
+            return None
+        walk = self._walk(outcome)
+        if 200 <= outcome.status < 300:
+            walk.score = max(0, walk.score - self._settings.success)
+            return None
+        if outcome.status not in _DEFINITIVE or outcome.user in walk.users:
+            return None
+        if len(walk.users) < _USERS:
+            walk.users.add(outcome.user)
+        walk.score += self._settings.failure
+        walk.failures += 1
+        walk.proven += outcome.proven
+        threshold = self._settings.threshold
+        if self._credit.has(outcome.remote, outcome.time):
+            threshold *= self._settings.credit_factor
+        if walk.score < threshold:
+            return None
+        del self._walks[outcome.remote]
+        grade = Grade.PROVEN if walk.proven >= 3 else Grade.SPOOFABLE
+        reason = (
+            f"asked for {walk.failures} users that do not exist"
+            f" (last {outcome.user[:40]!a}) within {outcome.time - walk.first:.1f} s"
+        )
+        return Finding(NAME, outcome.remote, grade, reason)
+
+    def _walk(self, outcome: Outcome) -> _Walk:
+        walk = self._walks.get(outcome.remote)
+        if walk is None or outcome.time - walk.last > self._settings.memory:
+            walk = self._walks[outcome.remote] = _Walk(outcome.time, outcome.time)
+            if len(self._walks) > _MOST:
+                self._walks.popitem(last=False)
+        walk.last = outcome.time
+        self._walks.move_to_end(outcome.remote)
+        return walk

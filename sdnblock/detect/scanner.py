@@ -1,0 +1,61 @@
+"""Detector ``scanner``: tools that say their name.
+
+Sees: a User-Agent, or a From, of a known attack tool, in one packet. Cannot see: a tool that
+calls itself a phone. The packet can be forged, unless it came over TCP: the verdict is
+spoofable, and never drops a source with credit.
+
+Names are matched from the beginning, never inside: short words are in honest names too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sdnblock.block import TCP
+from sdnblock.detect.finding import Finding
+from sdnblock.evidence.events import SipSeen
+from sdnblock.evidence.grade import Grade
+
+NAME: Final = "scanner"
+
+USER_AGENTS: Final = (
+    "friendly-scanner", "friendly-request", "sipvicious", "sipcli", "sundayddr", "iWar",
+    "sipsak", "VaxSIPUserAgent", "VaxIPUserAgent", "SIVuS", "Gulp", "smap", "sip-scan",
+    "pplsip", "SIPScan", "siparmyknife", "voiphopper", "Nmap NSE", "Conaito", "zxcvfdf11",
+    "fdgddfg546df4g8d5f", "siptest", "VoIPSec", "UsaAirport",
+)  # fmt: skip
+"""Beginnings of User-Agents, from public rule sets (case does not matter)."""
+
+FROMS: Final = ('"sipvicious"', "<sip:nm@nm", "<sip:nm2@nm2", "<sip:sipsak@", "<sip:smap@",
+                "sip:nm@nm", "sip:nm2@nm2", "sip:sipsak@", "sip:smap@")  # fmt: skip
+"""Beginnings of From values."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScannerSettings:
+    """``[detect.scanner]``: beginnings of User-Agents and From values that convict."""
+
+    user_agents: tuple[str, ...] = USER_AGENTS
+    froms: tuple[str, ...] = FROMS
+
+
+class Scanner:
+    """Knows the names; remembers nothing."""
+
+    def __init__(self, settings: ScannerSettings) -> None:
+        self._agents = tuple(name.lower() for name in settings.user_agents)
+        self._froms = tuple(text.lower() for text in settings.froms)
+
+    def request(self, event: SipSeen) -> Finding | None:
+        """A finding, if a request bears one of the names."""
+        message = event.message
+        agent, sender = message.user_agent, message.first("from")
+        if agent.lower().startswith(self._agents):
+            mark = f"User-Agent {agent[:60]!a}"
+        elif sender.lower().startswith(self._froms):
+            mark = f"From {sender[:60]!a}"
+        else:
+            return None
+        grade = Grade.PROVEN if event.protocol == TCP else Grade.SPOOFABLE
+        return Finding(NAME, event.source, grade, f"{message.method} with {mark}, a scanner's mark")

@@ -1,0 +1,40 @@
+"""The switches' request window, for evidence that no switch has seen (captures).
+
+As ``p4/include/window.p4``: per IPv4 host or IPv6 /64, the window begins with a request and
+is told once, when the count reaches the threshold.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+from sdnblock.block import Prefix, Source
+from sdnblock.evidence.events import RateCrossed, SipSeen
+
+_MOST: Final = 65536
+
+
+class RequestWindow:
+    """Counts requests; ``threshold`` 0 is off."""
+
+    def __init__(self, threshold: int, seconds: float) -> None:
+        self._threshold = threshold
+        self._seconds = seconds
+        self._counts: OrderedDict[Source | Prefix, tuple[float, int]] = OrderedDict()
+
+    def request(self, event: SipSeen) -> RateCrossed | None:
+        """The evidence, when a source's count reaches the threshold."""
+        if not self._threshold:
+            return None
+        address = event.source
+        source = Source(address) if len(address) == 4 else Prefix(address[:8] + bytes(8), 64)
+        start, count = self._counts.get(source, (event.time, 0))
+        if event.time - start >= self._seconds:
+            start, count = event.time, 0
+        self._counts[source] = (start, count + 1)
+        if len(self._counts) > _MOST:
+            self._counts.popitem(last=False)
+        if count + 1 != self._threshold:
+            return None
+        return RateCrossed(event.via, source, count + 1, self._seconds, 0)

@@ -1,0 +1,130 @@
+"""A capture through the detectors, on its own clock: what would have been blocked, and when."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sdnblock.block import TCP, Action, Prefix, Source, Target, format_address, source_of
+from sdnblock.detect.engine import DetectSettings, Engine
+from sdnblock.detect.request_rate import RequestRate, RequestRateSettings
+from sdnblock.detect.sides import Sides, guess_ours
+from sdnblock.detect.verdict import Verdict
+from sdnblock.detect.window import RequestWindow
+from sdnblock.evidence.capture import read_capture
+from sdnblock.evidence.events import SipSeen
+from sdnblock.evidence.frames import Segment
+from sdnblock.evidence.sip import SipMessage, SipStream, parse_message
+
+_STREAMS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A block that would have been made."""
+
+    verdict: Verdict
+    source: bytes
+    first_seen: float
+    decided_at: float
+    packets_before: int
+    """SIP messages of the source up to and with the one that decided."""
+
+    def row(self) -> dict[str, object]:
+        """Plain values, times in Unix seconds."""
+        verdict = self.verdict
+        return {
+            "source": format_address(self.source),
+            "target": str(verdict.target),
+            "action": verdict.action.value,
+            "grade": verdict.grade.value,
+            "detector": verdict.detector,
+            "reason": verdict.reason,
+            "first_seen": self.first_seen,
+            "decided_at": self.decided_at,
+            "packets_before": self.packets_before,
+        }
+
+
+def read_events(path: Path) -> Iterator[SipSeen]:
+    """Every SIP message of a capture. Raises CaptureError."""
+    streams: dict[tuple[bytes, int, bytes, int], SipStream] = {}
+    name = path.name
+    for time, segment in read_capture(path):
+        if segment.protocol != TCP:
+            message = parse_message(segment.payload) if segment.payload else None
+            if message is not None:
+                yield _seen(time, segment, message, name)
+            continue
+        key = (segment.source, segment.source_port, segment.destination, segment.destination_port)
+        if segment.payload:
+            if key not in streams and len(streams) >= _STREAMS:
+                streams.clear()
+            for message in streams.setdefault(key, SipStream()).feed(segment.payload):
+                yield _seen(time, segment, message, name)
+        if segment.ends:
+            streams.pop(key, None)
+
+
+def replay(
+    events: Sequence[SipSeen],
+    trusted: Iterable[Source | Prefix],
+    detect: DetectSettings,
+    rate: RequestRateSettings,
+    allow: Iterable[Source | Prefix],
+) -> list[Decision]:
+    """What the detectors decide on ``events``. Without ``trusted`` our side is guessed.
+
+    A source that is blocked already is not decided on again until its block has expired.
+    """
+    ours = list(trusted) or list(guess_ours(events))
+    sides, allowed = Sides(ours), Sides(allow)
+    engine = Engine(detect, sides)
+    window, rate_detector = RequestWindow(rate.threshold, rate.window), RequestRate(rate)
+    seen: Counter[bytes] = Counter()
+    first: dict[bytes, float] = {}
+    blocked: dict[Target, tuple[Action, float]] = {}
+    decisions = []
+    for event in events:
+        remote = event.destination if sides.ours(event.source) else event.source
+        if remote is event.source:
+            seen[remote] += 1
+            first.setdefault(remote, event.time)
+        verdicts = engine.observe(event)
+        if event.message.is_request and remote is event.source:
+            crossed = window.request(event)
+            verdict = rate_detector.judge(crossed, event.time) if crossed else None
+            verdicts += [verdict] if verdict else []
+        for verdict in verdicts:
+            if allowed.ours(remote) or _held(blocked, verdict, event.time):
+                continue
+            blocked[verdict.target] = (verdict.action, event.time + verdict.seconds)
+            decisions.append(
+                Decision(verdict, remote, first.get(remote, event.time), event.time, seen[remote])
+            )
+    return decisions
+
+
+def _seen(time: float, segment: Segment, message: SipMessage, via: str) -> SipSeen:
+    return SipSeen(
+        time, segment.protocol, segment.source, segment.source_port,
+        segment.destination, segment.destination_port, message, via,
+    )  # fmt: skip
+
+
+def _held(blocked: dict[Target, tuple[Action, float]], verdict: Verdict, now: float) -> bool:
+    """Whether a block in force covers the verdict with at least its action."""
+    address, length = source_of(verdict.target)
+    covers: list[Target] = [verdict.target]
+    if length == len(address) * 8:
+        covers.append(Source(address))
+        if len(address) == 16:
+            covers.append(Prefix(address[:8] + bytes(8), 64))
+    for target in covers:
+        action, until = blocked.get(target, (Action.WATCH, 0.0))
+        if until > now and action.strength >= verdict.action.strength:
+            return True
+    return False

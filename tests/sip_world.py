@@ -1,0 +1,127 @@
+"""A small SIP server and its callers, as messages that a capture of them would hold."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+
+from sdnblock.block import UDP, Source, parse_address, parse_prefix
+from sdnblock.detect.engine import DetectSettings, Engine
+from sdnblock.detect.sides import Sides
+from sdnblock.detect.verdict import Verdict
+from sdnblock.evidence.events import SipSeen
+from sdnblock.evidence.sip import parse_message
+
+SERVER = parse_address("198.51.100.10")
+
+
+@dataclass
+class World:
+    """Everything observed goes through an engine; its verdicts are kept."""
+
+    engine: Engine = field(
+        default_factory=lambda: Engine(DetectSettings(), Sides([parse_prefix("198.51.100.0/24")]))
+    )
+    now: float = 1_700_000_000.0
+    verdicts: list[Verdict] = field(default_factory=list)
+    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def send(self, source: str, port: int, text: str, protocol: int = UDP) -> None:
+        """A message from a remote."""
+        self._observe(parse_address(source), port, SERVER, 5060, text, protocol)
+
+    def answer(self, source: str, port: int, text: str, protocol: int = UDP) -> None:
+        """A message of ours to a remote."""
+        self._observe(SERVER, 5060, parse_address(source), port, text, protocol)
+
+    def request(
+        self,
+        source: str,
+        method: str,
+        user: str,
+        *,
+        port: int = 5060,
+        agent: str = "Phone/1.0",
+        call: str = "",
+        cseq: int = 1,
+        nonce: str = "",
+        to_tag: str = "",
+        protocol: int = UDP,
+    ) -> tuple[str, int]:
+        """A request; returns its Call-ID and CSeq."""
+        call = call or f"{next(self._numbers)}@{source}"
+        tag = f";tag={to_tag}" if to_tag else ""
+        about = "example.net" if method == "REGISTER" else f"{user}@example.net"
+        text = (
+            f"{method} sip:{about} SIP/2.0\r\nFrom: <sip:{user}@example.net>;tag=f\r\n"
+            f"To: <sip:{user}@example.net>{tag}\r\nCall-ID: {call}\r\nCSeq: {cseq} {method}\r\n"
+            f"User-Agent: {agent}\r\n"
+        )
+        if nonce:
+            text += (
+                f'Authorization: Digest username="{user}", realm="r", nonce="{nonce}",'
+                f' response="0"\r\n'
+            )
+        self.send(source, port, text + "\r\n", protocol)
+        return call, cseq
+
+    def response(
+        self,
+        source: str,
+        status: int,
+        call: str,
+        cseq: int,
+        method: str,
+        *,
+        port: int = 5060,
+        nonce: str = "",
+        stale: bool = False,
+        protocol: int = UDP,
+    ) -> None:
+        """A response of ours."""
+        text = (
+            f"SIP/2.0 {status} Reason\r\nTo: <sip:x@example.net>;tag=t{call}\r\n"
+            f"Call-ID: {call}\r\nCSeq: {cseq} {method}\r\n"
+        )
+        if nonce:
+            flag = ", stale=true" if stale else ""
+            text += f'WWW-Authenticate: Digest realm="r", nonce="{nonce}"{flag}\r\n'
+        self.answer(source, port, text + "\r\n", protocol)
+
+    def ask(self, source: str, method: str, user: str, status: int, **more: object) -> None:
+        """A request and its final response."""
+        call, cseq = self.request(source, method, user, **more)  # type: ignore[arg-type]
+        port, protocol = more.get("port", 5060), more.get("protocol", UDP)
+        self.response(source, status, call, cseq, method, port=port, protocol=protocol)  # type: ignore[arg-type]
+
+    def register(self, source: str, user: str, good: bool, *, port: int = 5060,
+                 stale: bool = False, wait: float = 0.05) -> None:  # fmt: skip
+        """A phone that registers: 401, then its credential, then 200 or 401 again."""
+        nonce = f"n{next(self._numbers)}"
+        call, _ = self.request(source, "REGISTER", user, port=port)
+        self.response(source, 401, call, 1, "REGISTER", port=port, nonce=nonce)
+        self.now += wait
+        self.request(source, "REGISTER", user, port=port, call=call, cseq=2, nonce=nonce)
+        if good:
+            self.response(source, 200, call, 2, "REGISTER", port=port)
+        else:
+            again = f"n{next(self._numbers)}"
+            self.response(source, 401, call, 2, "REGISTER", port=port, nonce=again, stale=stale)
+
+    def _observe(
+        self, source: bytes, port: int, to: bytes, to_port: int, text: str, protocol: int
+    ) -> None:
+        message = parse_message(text.encode())
+        assert message is not None
+        self.now += 0.001
+        event = SipSeen(self.now, protocol, source, port, to, to_port, message, "test")
+        self.verdicts += self.engine.observe(event)
+
+    def blocked(self) -> set[str]:
+        """Targets of all verdicts so far."""
+        return {str(verdict.target) for verdict in self.verdicts}
+
+
+def source(text: str) -> Source:
+    """A source."""
+    return Source(parse_address(text))
