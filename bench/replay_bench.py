@@ -48,17 +48,9 @@ def main() -> None:
             message = parse_message(segment.payload) if segment else None
             if segment is None or message is None:
                 continue
+            ends = (segment.source, segment.source_port, segment.destination)
             engine.observe(
-                SipSeen(
-                    number / 1000,
-                    UDP,
-                    segment.source,
-                    segment.source_port,
-                    segment.destination,
-                    segment.destination_port,
-                    message,
-                    "bench",
-                )  # fmt: skip
+                SipSeen(number / 1000, UDP, *ends, segment.destination_port, message, "bench")
             )
         rates.append(_COUNT / (time.perf_counter() - began))
     print(f"frames, parser and detectors: median {statistics.median(rates):,.0f} packets/s")
