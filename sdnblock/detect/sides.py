@@ -10,6 +10,7 @@ from sdnblock.blocklist.allow import AllowView
 from sdnblock.evidence.events import SipSeen
 
 _CHALLENGES = frozenset({401, 407})
+_REMEMBERED = 65536
 
 
 class Sides:
@@ -20,9 +21,17 @@ class Sides:
         for prefix in ours:
             self._ours.put(prefix, float("inf"), 0)
 
+        self._known: dict[bytes, bool] = {}
+
     def ours(self, address: bytes) -> bool:
         """Whether an address is on our side."""
-        return self._ours.allows(Source(address))
+        known = self._known.get(address)
+        if known is None:
+            known = self._ours.allows(Source(address))
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[address] = known
+        return known
 
 
 def guess_ours(events: Iterable[SipSeen]) -> set[Source]:

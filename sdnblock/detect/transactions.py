@@ -13,7 +13,7 @@ from typing import Final
 
 from sdnblock.block import TCP
 from sdnblock.evidence.events import SipSeen
-from sdnblock.evidence.sip import SipMessage
+from sdnblock.evidence.sip import SipMessage, parse_address
 
 _LIFETIME: Final = 64.0
 """Seconds for which a request waits for its response (64 * T1 = 32 s, and its ACK)."""
@@ -47,8 +47,16 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Request:
+    """What is kept of a request: not its message, of which there are many."""
+
     time: float
-    event: SipSeen
+    remote: bytes
+    remote_port: int
+    local: bytes
+    local_port: int
+    protocol: int
+    method: str
+    about: str
     credential: bool
     status: int = 0
     to_tag: str = ""
@@ -71,7 +79,11 @@ class Transactions:
         if key not in self._requests:
             digest = message.authorization
             answered = digest is not None and digest.get("nonce") in self._nonces
-            self._requests[key] = _Request(event.time, event, answered)
+            about = message.first("to") if message.method == "REGISTER" else message.uri
+            self._requests[key] = _Request(
+                event.time, event.source, event.source_port, event.destination,
+                event.destination_port, event.protocol, message.method, about, answered,
+            )  # fmt: skip
             self._forget(event.time)
         return None
 
@@ -87,7 +99,7 @@ class Transactions:
         if request is None or message.status < 200 or request.status:
             return None
         request.status, request.to_tag = message.status, message.to_tag
-        proven = request.event.protocol == TCP or request.credential
+        proven = request.protocol == TCP or request.credential
         request.told_proven = proven
         return self._outcome(request, event.time, message, proven)
 
@@ -103,13 +115,12 @@ class Transactions:
     def _outcome(
         request: _Request, time: float, response: SipMessage | None, proven: bool
     ) -> Outcome:
-        event, message = request.event, request.event.message
-        about = message.to if message.method == "REGISTER" else message.request_uri
+        about = parse_address(request.about)
         challenge = response.challenge if response is not None else None
         stale = challenge is not None and challenge.get("stale").lower() == "true"
         return Outcome(
-            time, event.source, event.source_port, event.destination, event.destination_port,
-            event.protocol, message.method, about.user if about else "", request.status,
+            time, request.remote, request.remote_port, request.local, request.local_port,
+            request.protocol, request.method, about.user if about else "", request.status,
             request.credential, stale, proven,
         )  # fmt: skip
 

@@ -30,10 +30,10 @@ _START = re.compile(
 _END = re.compile(rb"\r?\n\r?\n")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _HEADER = re.compile(
-    rb"^(call-id|i|cseq|from|f|to|t|user-agent|server|contact|m|expires|content-length|l"
-    rb"|authorization|proxy-authorization|www-authenticate|proxy-authenticate|via|v)"
-    rb"[ \t]*:[ \t]*([^\r\n]{0,1024})",
-    re.IGNORECASE | re.MULTILINE,
+    r"^(call-id|i|cseq|from|f|to|t|user-agent|server|contact|m|expires|content-length|l"
+    r"|authorization|proxy-authorization|www-authenticate|proxy-authenticate|via|v)"
+    r"[ \t]*:[ \t]*([^\r\n]{0,1024})",
+    re.IGNORECASE | re.MULTILINE | re.ASCII,
 )
 _FULL: Final = {
     "i": "call-id",
@@ -43,6 +43,16 @@ _FULL: Final = {
     "l": "content-length",
     "v": "via",
 }
+_USUAL: Final = {
+    name: name.lower()
+    for name in (
+        "Call-ID", "CSeq", "From", "To", "User-Agent", "Server", "Contact", "Expires",
+        "Content-Length", "Authorization", "Proxy-Authorization", "WWW-Authenticate",
+        "Proxy-Authenticate", "Via",
+    )
+}  # fmt: skip
+"""As nearly everybody writes them: saves two calls a header."""
+
 _URI = re.compile(
     r"sips?:(?:([^@>;\s:]{0,256})(?::[^@>;\s]{0,256})?@)?(\[[0-9a-fA-F:.]{2,45}\]|[^:;>?,\s]{1,255})",
     re.IGNORECASE,
@@ -243,17 +253,27 @@ def _parse(data: bytes) -> tuple[SipMessage, int] | None:
         return None
     if start.start() > _JUNK:
         return None
-    end = _END.search(data, start.end() - 2 if start.end() > 2 else 0, start.start() + MAX_HEAD)
-    head_end = end.end() if end else min(len(data), start.start() + MAX_HEAD)
-    head = data[start.end() : end.start() + 1 if end else head_end]
+    limit = start.start() + MAX_HEAD
+    # The usual end first: a plain search is twenty times as fast as a pattern.
+    at = data.find(b"\r\n\r\n", start.end() - 2, limit)
+    if at >= 0 and b"\n\n" not in data[start.end() : at]:
+        head, head_end = data[start.end() : at + 1], at + 4
+    else:
+        end = _END.search(data, start.end() - 2, limit)
+        head_end = end.end() if end else min(len(data), limit)
+        head = data[start.end() : end.start() + 1 if end else head_end]
     if b"\n " in head or b"\n\t" in head:
         head = _FOLD.sub(b" ", head)
     headers: dict[str, list[str]] = {}
-    for name, value in _HEADER.findall(head):
-        key = name.decode("ascii").lower()
-        headers.setdefault(_FULL.get(key, key), []).append(
-            value.decode("utf-8", "replace").rstrip()
-        )
+    for name, value in _HEADER.findall(head.decode("utf-8", "replace")):
+        key = _USUAL.get(name)
+        if key is None:
+            lower = name.lower()
+            key = _FULL.get(lower, lower)
+        if key in headers:
+            headers[key].append(value.rstrip())
+        else:
+            headers[key] = [value.rstrip()]
     method, uri, status = start.groups()
     junk = len(data[: start.start()].strip(b"\r\n\0 "))
     message = SipMessage(
