@@ -9,13 +9,14 @@ BASE_PACKAGES := python3 python3-venv libbpf1 iproute2 procps util-linux ethtool
 DEMO_PACKAGES := $(BASE_PACKAGES) kamailio sip-tester sipvicious
 TEST_PACKAGES := $(DEMO_PACKAGES) clang llvm libbpf-dev linux-libc-dev libc6-dev tcpdump openssl nftables
 
-.PHONY: help demo test test-bmv2 bench p4 xdp lint packages clean
+.PHONY: help demo test test-bmv2 fuzz bench p4 xdp lint packages clean
 
 help:
 	@echo 'make demo       the whole loop on real traffic (root)'
 	@echo 'make test       everything that is tested (root)'
 	@echo 'make bench      the figures of the README, measured here (root)'
 	@echo 'make test-bmv2  against a real BMv2: needs simple_switch_grpc on the PATH (root)'
+	@echo 'make fuzz       the property tests with new seeds (root)'
 	@echo 'make p4         rebuild p4/compiled from the P4 program: needs p4c'
 	@echo 'make xdp        rebuild p4/compiled from the XDP program: needs clang'
 
@@ -28,6 +29,10 @@ test: $(VENV)/installed-dev $(SHELL_VENV)/installed lint
 
 test-bmv2: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m bmv2
+
+# The property tests with new seeds (and more examples, where a test does not say how many).
+fuzz: $(VENV)/installed-dev
+	SDNBLOCK_FUZZ=1 $(BIN)/python -m pytest -m 'hypothesis and not bmv2'
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
