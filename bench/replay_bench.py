@@ -11,7 +11,8 @@ import statistics
 import time
 
 from sdnblock.block import UDP, parse_prefix
-from sdnblock.detect.engine import DetectSettings, Engine
+from sdnblock.detect.engine import Engine
+from sdnblock.detect.registry import DetectSettings
 from sdnblock.detect.sides import Sides
 from sdnblock.evidence.events import SipSeen
 from sdnblock.evidence.frames import decode

@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from sdnblock.block import (
-    NEVER,
     PROTOCOLS,
     Prefix,
     Source,
-    parse_action,
     parse_prefix,
 )
 from sdnblock.blocklist.safety import SafetySettings
 from sdnblock.blocklist.settings import RedisSettings
+from sdnblock.detect.registry import ENTRIES, DetectSettings
 from sdnblock.detect.request_rate import RequestRateSettings
 from sdnblock.errors import BlockListError, ConfigError
 from sdnblock.switches.settings import DEFAULT_SIP_PORTS, SwitchSettings, TlsFiles
+from sdnblock.toml_dataclass import read_dataclass
 from sdnblock.toml_table import Table
 
 SEARCH: Final = (Path("sdnblock.toml"), Path("/etc/sdnblock/sdnblock.toml"))
@@ -58,7 +58,7 @@ class Config:
     switches: tuple[SwitchSettings, ...] = ()
     allow: tuple[Source | Prefix, ...] = ()
     safety: SafetySettings = field(default_factory=SafetySettings)
-    request_rate: RequestRateSettings = field(default_factory=RequestRateSettings)
+    detect: DetectSettings = field(default_factory=DetectSettings)
     controller: ControllerSettings = field(default_factory=ControllerSettings)
 
     def switch(self, name: str) -> SwitchSettings:
@@ -107,9 +107,8 @@ def parse_config(data: Mapping[str, Any], source: Path | None) -> Config:
     ports = _sip(top.table("sip"))
     limit = top.table("limit")
     sample = top.table("sample")
-    detect = top.table("detect")
-    request_rate = _request_rate(detect.table("request_rate"))
-    detect.finish()
+    detect = _detect(top.table("detect"))
+    request_rate = detect.of(RequestRateSettings)
     shared: dict[str, Any] = {
         "sip_ports": ports,
         "limit_rate": limit.integer("packets_per_second", 10, 1, 1_000_000),
@@ -117,7 +116,7 @@ def parse_config(data: Mapping[str, Any], source: Path | None) -> Config:
         "sample_rate": sample.integer("packets_per_second", 100, 0, 100_000),
         "sample_burst": sample.integer("burst", 100, 1, 100_000),
         "sample_bytes": sample.integer("bytes", 512, 0, 2048),
-        "request_threshold": request_rate.threshold,
+        "request_threshold": request_rate.threshold if request_rate.enabled else 0,
         "request_window_seconds": request_rate.window,
     }
     limit.finish()
@@ -133,7 +132,7 @@ def parse_config(data: Mapping[str, Any], source: Path | None) -> Config:
     safety = _safety(top.table("safety"))
     controller = _controller(top.table("controller"))
     top.finish()
-    return Config(source, redis, switches, allowed, safety, request_rate, controller)
+    return Config(source, redis, switches, allowed, safety, detect, controller)
 
 
 def _redis(table: Table) -> RedisSettings:
@@ -179,18 +178,10 @@ def _sip(table: Table) -> frozenset[tuple[int, int]]:
     return frozenset(ports)
 
 
-def _request_rate(table: Table) -> RequestRateSettings:
-    defaults = RequestRateSettings()
-    settings = RequestRateSettings(
-        threshold=table.integer("threshold", defaults.threshold, 0, 65535),
-        window=table.number("window", defaults.window, 0.01, 86400.0),
-        action=table.parsed_string("action", defaults.action, parse_action),
-        seconds=table.duration("for", defaults.seconds),
-    )
-    if settings.seconds == NEVER:
-        raise table.error("for", "spoofable evidence cannot block forever: give a duration")
+def _detect(table: Table) -> DetectSettings:
+    given = [read_dataclass(table.table(entry.section), entry.settings) for entry in ENTRIES]
     table.finish()
-    return settings
+    return DetectSettings.with_(*given)
 
 
 def _switch(table: Table, shared: Mapping[str, Any]) -> SwitchSettings:

@@ -29,8 +29,9 @@ from sdnblock.controller.judging import Judging
 from sdnblock.controller.reporting import Reporting
 from sdnblock.controller.saver import Saver
 from sdnblock.controller.session import Session
-from sdnblock.detect.request_rate import NAME as REQUEST_RATE
-from sdnblock.detect.request_rate import RequestRate
+from sdnblock.detect.engine import Engine
+from sdnblock.detect.registry import NAMES as DETECTORS
+from sdnblock.detect.sides import Sides
 from sdnblock.errors import BlockListError, ConfigError, SwitchError
 from sdnblock.reconcile import Ledger
 from sdnblock.switches.driver import AllowChange, Capacity, Driver, Installed
@@ -40,7 +41,6 @@ from sdnblock.switches.settings import SwitchSettings
 
 _log = logging.getLogger(__name__)
 
-DETECTORS: Final = frozenset({REQUEST_RATE})
 _CLOCK_STEP: Final = 1.0
 
 MakeDriver = Callable[[SwitchSettings], Driver]
@@ -57,7 +57,7 @@ class Daemon:
         self._reload = reload
         self._drivers = [make_driver(switch) for switch in config.switches]
         self.hub = Hub(Safety(config.safety), config.allow, DETECTORS, time.time)
-        self._request_rate = RequestRate(config.request_rate)
+        self._engine = Engine(config.detect, Sides(config.safety.own_prefixes))
         self.sessions: list[Session] = []
         self._stop = asyncio.Event()
 
@@ -116,11 +116,12 @@ class Daemon:
         watcher = Watcher(config.redis, config.redis.keys())
         names = frozenset(driver.name for driver in self._drivers)
         feed = Feed(watcher, store, self.hub, saver, names, settings.recovered_for)
-        judging = Judging(self.hub, saver, self._request_rate)
+        judging = Judging(self.hub, saver, self._engine)
         tasks = [
             group.create_task(feed.run(), name="block list"),
             group.create_task(saver.run(), name="saver"),
             group.create_task(self._expire(), name="expiry"),
+            group.create_task(judging.run(), name="detectors"),
         ]
         for driver in self._drivers:
 
@@ -133,7 +134,7 @@ class Daemon:
             tasks += [
                 group.create_task(self._hold(session), name=f"switch {driver.name}"),
                 group.create_task(counting.run(), name=f"counters of {driver.name}"),
-                group.create_task(judging.run(driver), name=f"evidence of {driver.name}"),
+                group.create_task(judging.follow(driver), name=f"evidence of {driver.name}"),
             ]
         reporting = Reporting(self.sessions, self.hub, store)
         tasks.append(group.create_task(reporting.run(), name="reporting"))
@@ -162,17 +163,16 @@ class Daemon:
             return
         self.hub.set_static_allows(fresh.allow)
         self.hub.set_safety(Safety(fresh.safety))
-        old, new = self._config.request_rate, fresh.request_rate
-        self._request_rate.settings = new
+        if self._config.detect != fresh.detect:
+            self._engine.configure(fresh.detect)
         unchanged = (
-            (old.threshold, old.window) == (new.threshold, new.window)
-            and self._config.switches == fresh.switches
+            self._config.switches == fresh.switches
             and self._config.redis == fresh.redis
             and self._config.controller == fresh.controller
         )
         self._config = fresh
         _log.info(
-            "reloaded: allowlist, safety, verdicts%s",
+            "reloaded: allowlist, safety, detectors%s",
             ""
             if unchanged
             else "; switches, redis, sip, limit, sample, controller and the"

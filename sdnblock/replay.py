@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from sdnblock.block import TCP, Action, Prefix, Source, Target, format_address, source_of
-from sdnblock.detect.engine import DetectSettings, Engine
-from sdnblock.detect.request_rate import RequestRate, RequestRateSettings
+from sdnblock.detect.engine import Engine
+from sdnblock.detect.registry import DetectSettings
+from sdnblock.detect.request_rate import RequestRateSettings
 from sdnblock.detect.sides import Sides, guess_ours
 from sdnblock.detect.verdict import Verdict
 from sdnblock.detect.window import RequestWindow
@@ -73,7 +74,6 @@ def replay(
     events: Sequence[SipSeen],
     trusted: Iterable[Source | Prefix],
     detect: DetectSettings,
-    rate: RequestRateSettings,
     allow: Iterable[Source | Prefix],
 ) -> list[Decision]:
     """What the detectors decide on ``events``. Without ``trusted`` our side is guessed.
@@ -83,7 +83,8 @@ def replay(
     ours = list(trusted) or list(guess_ours(events))
     sides, allowed = Sides(ours), Sides(allow)
     engine = Engine(detect, sides)
-    window, rate_detector = RequestWindow(rate.threshold, rate.window), RequestRate(rate)
+    rate = detect.of(RequestRateSettings)
+    window = RequestWindow(rate.threshold if rate.enabled else 0, rate.window)
     seen: Counter[bytes] = Counter()
     first: dict[bytes, float] = {}
     blocked: dict[Target, tuple[Action, float]] = {}
@@ -93,12 +94,14 @@ def replay(
         if remote is event.source:
             seen[remote] += 1
             first.setdefault(remote, event.time)
-        verdicts = engine.observe(event)
+        conclusions = engine.observe(event)
         if event.message.is_request and remote is event.source:
             crossed = window.request(event)
-            verdict = rate_detector.judge(crossed, event.time) if crossed else None
-            verdicts += [verdict] if verdict else []
-        for verdict in verdicts:
+            conclusions += engine.observe(crossed) if crossed else []
+        for verdict in conclusions:
+            if not isinstance(verdict, Verdict):
+                continue
+            remote = verdict.source
             if allowed.ours(remote) or _held(blocked, verdict, event.time):
                 continue
             blocked[verdict.target] = (verdict.action, event.time + verdict.seconds)

@@ -14,6 +14,7 @@ from sdnblock.blocklist.connect import open_redis
 from sdnblock.blocklist.store import Store
 from sdnblock.config import Config, ControllerSettings
 from sdnblock.daemon import Daemon
+from sdnblock.detect.registry import DetectSettings
 from sdnblock.detect.request_rate import RequestRateSettings
 from sdnblock.softswitch.dataplane import Outcome, Value
 from sdnblock.softswitch.memory import MemoryDataplane
@@ -102,7 +103,9 @@ def config_for(redis: RedisServer, switches: dict[str, str], **changes: object) 
                 for name, address in switches.items()
             ),
             controller=ControllerSettings(counters_interval=0.2, resync_interval=1.0),
-            request_rate=RequestRateSettings(threshold=20, action=Action.DROP, seconds=60),
+            detect=DetectSettings.with_(
+                RequestRateSettings(threshold=20, action=Action.DROP, seconds=60)
+            ),
         ),
         **changes,  # type: ignore[arg-type]
     )

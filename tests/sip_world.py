@@ -6,9 +6,10 @@ import itertools
 from dataclasses import dataclass, field
 
 from sdnblock.block import UDP, Source, parse_address, parse_prefix
-from sdnblock.detect.engine import DetectSettings, Engine
+from sdnblock.detect.engine import Engine
+from sdnblock.detect.registry import DetectSettings
 from sdnblock.detect.sides import Sides
-from sdnblock.detect.verdict import Verdict
+from sdnblock.detect.verdict import Report, Verdict
 from sdnblock.evidence.events import SipSeen
 from sdnblock.evidence.sip import parse_message
 
@@ -24,6 +25,7 @@ class World:
     )
     now: float = 1_700_000_000.0
     verdicts: list[Verdict] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def send(self, source: str, port: int, text: str, protocol: int = UDP) -> None:
@@ -115,7 +117,11 @@ class World:
         assert message is not None
         self.now += 0.001
         event = SipSeen(self.now, protocol, source, port, to, to_port, message, "test")
-        self.verdicts += self.engine.observe(event)
+        for conclusion in self.engine.observe(event):
+            if isinstance(conclusion, Verdict):
+                self.verdicts.append(conclusion)
+            else:
+                self.reports.append(conclusion)
 
     def blocked(self) -> set[str]:
         """Targets of all verdicts so far."""

@@ -9,6 +9,7 @@ import pytest
 
 from sdnblock.block import Action, parse_prefix
 from sdnblock.config import Config, load_config, parse_config
+from sdnblock.detect.request_rate import RequestRateSettings
 from sdnblock.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[1] / "sdnblock.example.toml"
@@ -24,7 +25,7 @@ def test_no_file_is_all_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     config = load_config()
     assert config.source is None
     assert config.redis.url == "redis://127.0.0.1:6379/0"
-    assert config.request_rate.action is Action.LIMIT
+    assert config.detect.of(RequestRateSettings).action is Action.LIMIT
     assert config.switches == ()
 
 
@@ -51,7 +52,7 @@ def test_the_example_says_the_defaults() -> None:
     plain = load_config(EXAMPLE)
     assert taken.redis == plain.redis
     assert taken.controller == plain.controller
-    assert taken.request_rate == plain.request_rate
+    assert taken.detect == plain.detect
     assert taken.safety == plain.safety
     assert taken.switches == plain.switches
 
@@ -87,7 +88,7 @@ def test_everything_set() -> None:
     assert switch.forward == {b"\x02\0\0\0\0\x01": 2}
     assert switch.sip_ports == {(17, 5060), (6, 5061), (6, 5062)}
     assert (switch.limit_rate, switch.request_threshold) == (5, 20)
-    assert config.request_rate.seconds == 3600
+    assert config.detect.of(RequestRateSettings).seconds == 3600
     assert config.redis.password_file == Path("/etc/sdnblock/secret")
     assert parse_prefix("2001:db8::1") in config.allow
 
@@ -112,7 +113,7 @@ def test_everything_set() -> None:
         ("[sip]\nports=['udp/1-60000']", "at most 256"),
         ("[detect.request_rate]\naction='kill'", "unknown action 'kill'"),
         ("[detect.request_rate]\nfor='-5m'", "is not a duration"),
-        ("[detect.request_rate]\nfor='forever'", "cannot block forever"),
+        ("[detect.request_rate]\nfor='forever'", "give a duration"),
         ("[detect.request_rate]\nthreshold=100000", "must be from 0 to 65535"),
         ("[detect]\nrequest_rat={}", "did you mean request_rate?"),
         ("[allow]\nprefixes=['0.0.0.0/0']", "allow.prefixes: '0.0.0.0/0' is the whole Internet"),

@@ -723,7 +723,7 @@ async def test_evidence_arrives_over_sessions_and_digests_are_acked(
         switch.push(message)
 
     send(5)
-    expected = RateCrossed("s1", Source(b"\1\2\3\4"), 32, 2.0, 3)
+    expected = RateCrossed("s1", Source(b"\1\2\3\4"), 32, 2.0, 3, 0.0)
     assert await asyncio.wait_for(anext(evidence), 2) == expected
     assert driver.dropped_evidence == 2
     await eventually(lambda: [ack.list_id for ack in switch.acks] == [5])
@@ -735,7 +735,7 @@ async def test_evidence_arrives_over_sessions_and_digests_are_acked(
     for field in kit.schema().packet_in.values():
         message.packet.metadata.add(metadata_id=field.id, value=b"\1")
     switch.push(message)
-    assert await asyncio.wait_for(anext(evidence), 2) == FirstPacket("s1", 1, 1, b"frame")
+    assert await asyncio.wait_for(anext(evidence), 2) == FirstPacket("s1", 1, 1, b"frame", 0.0)
     message.packet.metadata[0].value = b"\1\1\1\1"
     switch.push(message)
     message = p4r.StreamMessageResponse()

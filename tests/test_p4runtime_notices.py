@@ -32,13 +32,13 @@ def digest(*values: bytes) -> p4d.P4Data:
 
 def test_a_digest_of_an_ipv4_host() -> None:
     found = decode_digest("s1", 2.0, digest(b"\xff\xff\xcb\x00\x71\x07", b"\x14", b"\1"))
-    assert found == RateCrossed("s1", Source(b"\xcb\x00\x71\x07"), 20, 2.0, 1)
+    assert found == RateCrossed("s1", Source(b"\xcb\x00\x71\x07"), 20, 2.0, 1, 0.0)
 
 
 def test_a_digest_of_an_ipv6_network() -> None:
     remote = b"\x20\x01\x0d\xb8\0\0\0\1" + bytes(8)
     found = decode_digest("s1", 2.0, digest(remote, b"\1\0", b"\2"))
-    assert found == RateCrossed("s1", Prefix(remote, 64), 256, 2.0, 2)
+    assert found == RateCrossed("s1", Prefix(remote, 64), 256, 2.0, 2, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def packet(port: bytes, reason: bytes) -> p4r.PacketIn:
 
 def test_a_packet() -> None:
     found = decode_packet("s1", kit.schema(), packet(b"\1\0", b"\1"))
-    assert found == FirstPacket("s1", 256, 1, b"frame")
+    assert found == FirstPacket("s1", 256, 1, b"frame", 0.0)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_a_malformed_packet_is_refused(message: p4r.PacketIn) -> None:
         decode_packet("s1", kit.schema(), message)
 
 
-CROSSED = RateCrossed("s1", Source(b"\1\2\3\4"), 1, 1.0, 1)
-PACKET = FirstPacket("s1", 1, 1, b"")
+CROSSED = RateCrossed("s1", Source(b"\1\2\3\4"), 1, 1.0, 1, 0.0)
+PACKET = FirstPacket("s1", 1, 1, b"", 0.0)
 
 
 async def test_the_queue_is_bounded_and_packets_leave_room_for_digests() -> None:

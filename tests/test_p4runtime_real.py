@@ -194,9 +194,9 @@ async def test_counters_limit_samples_and_digests_on_packets(
 
     async with asyncio.timeout(20):
         found = [await anext(evidence) for _ in range(11)]
-    crossed = RateCrossed("s1", Source(b"\xcb\0\x71\x2a"), 20, 30.0, 1)
+    crossed = RateCrossed("s1", Source(b"\xcb\0\x71\x2a"), 20, 30.0, 1, 0.0)
     assert found.count(crossed) == 1
-    assert found.count(FirstPacket("s1", 1, 1, options_from(watched.address))) == 10
+    assert found.count(FirstPacket("s1", 1, 1, options_from(watched.address), 0.0)) == 10
 
     # A modified entry keeps its count.
     await driver.write([BlockChange(Op.MODIFY, dropped, Action.WATCH)])

@@ -278,14 +278,14 @@ async def test_evidence(switchd: Switchd, make: MakeDriver) -> None:
     for _ in range(2):
         remote = bytes(10) + b"\xff\xff\xcb\0\x71\7"
         plane.inject_event(RequestDigest(remote, 20, 3))
-        expected = RateCrossed("s1", Source(b"\xcb\0\x71\7"), 20, 3.0, 3)
+        expected = RateCrossed("s1", Source(b"\xcb\0\x71\7"), 20, 3.0, 3, 0.0)
         assert await asyncio.wait_for(anext(evidence), 2) == expected
         await asyncio.sleep(0.05)  # the ack lets the same digest through again
     plane.inject_event(RequestDigest(SIX[:8] + bytes(8), 20, 3))
     found = await asyncio.wait_for(anext(evidence), 2)
-    assert found == RateCrossed("s1", Prefix(SIX[:8] + bytes(8), 64), 20, 3.0, 3)
+    assert found == RateCrossed("s1", Prefix(SIX[:8] + bytes(8), 64), 20, 3.0, 3, 0.0)
     plane.inject_event(SampledPacket(2, 1, b"x" * 100))
-    assert await asyncio.wait_for(anext(evidence), 2) == FirstPacket("s1", 2, 1, b"x" * 64)
+    assert await asyncio.wait_for(anext(evidence), 2) == FirstPacket("s1", 2, 1, b"x" * 64, 0.0)
 
 
 async def test_a_flood_of_evidence_is_bounded_and_counted(

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from sdnblock.block import parse_prefix
-from sdnblock.detect.engine import DetectSettings
-from sdnblock.detect.request_rate import RequestRateSettings
+from sdnblock.detect.registry import DetectSettings
 from sdnblock.replay import Decision, read_events, replay
 from tests.captures import write_pcap
 from tests.dataplane import packets as p
@@ -26,7 +25,7 @@ needs_traces = pytest.mark.skipif(
 def decisions(path: Path, *trusted: str) -> list[Decision]:
     prefixes = [parse_prefix(text) for text in trusted]
     events = list(read_events(path))
-    return replay(events, prefixes, DetectSettings(), RequestRateSettings(), [])
+    return replay(events, prefixes, DetectSettings(), [])
 
 
 @needs_traces

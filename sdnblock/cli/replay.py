@@ -47,12 +47,11 @@ def command(app: App, file: Path, trusted: tuple[Source | Prefix, ...], output: 
     Example:
       sdnblock replay capture.pcap --trusted 198.51.100.0/24
     """
-    from sdnblock.detect.engine import DetectSettings
     from sdnblock.replay import read_events, replay
 
     config = app.config
     events = list(read_events(file))
-    decisions = replay(events, trusted, DetectSettings(), config.request_rate, config.allow)
+    decisions = replay(events, trusted, config.detect, config.allow)
     rows = [decision.row() for decision in decisions]
     nothing = f"nothing would have been blocked ({len(events):,} SIP messages)"
     show_rows(_COLUMNS, rows, output, nothing)

@@ -1,36 +1,61 @@
-"""Evidence of one switch, through the detectors, to verdicts that are enforced."""
+"""Evidence, wherever it comes from, through the detectors to verdicts that are enforced."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+from typing import Final
 
+from sdnblock.block import format_address
 from sdnblock.blocklist.claims import Claim
 from sdnblock.controller.hub import Hub
 from sdnblock.controller.saver import Saver
-from sdnblock.detect.request_rate import RequestRate
-from sdnblock.detect.verdict import Verdict
-from sdnblock.evidence.events import RateCrossed
+from sdnblock.detect.engine import Engine
+from sdnblock.detect.verdict import Conclusion, Report, Verdict
+from sdnblock.evidence.events import Evidence, FirstPacket
+from sdnblock.evidence.first_packet import read_first_packet
 from sdnblock.switches.driver import Driver
 
 _log = logging.getLogger(__name__)
+
+_TICK: Final = 1.0
 
 
 class Judging:
     """Feeds evidence to the detectors and makes blocks of their verdicts."""
 
-    def __init__(self, hub: Hub, saver: Saver, request_rate: RequestRate) -> None:
+    def __init__(self, hub: Hub, saver: Saver, engine: Engine) -> None:
         self._hub = hub
         self._saver = saver
-        self._request_rate = request_rate
+        self._engine = engine
 
-    async def run(self, driver: Driver) -> None:
+    async def run(self) -> None:
+        """Let the detectors know, for ever, that time passes."""
+        while True:
+            await asyncio.sleep(_TICK)
+            self._conclude(self._engine.tick(time.time()))
+
+    async def follow(self, driver: Driver) -> None:
         """Judge the evidence of one switch for ever."""
         async for event in driver.evidence():
-            if isinstance(event, RateCrossed):
-                verdict = self._request_rate.judge(event, time.time())
-                if verdict is not None:
-                    self.enforce(verdict)
+            if not isinstance(event, FirstPacket):
+                self.see(event)
+                continue
+            message = read_first_packet(event)
+            if message is not None:
+                self.see(message)
+
+    def see(self, event: Evidence) -> None:
+        """Judge one piece of evidence."""
+        self._conclude(self._engine.observe(event))
+
+    def _conclude(self, conclusions: list[Conclusion]) -> None:
+        for each in conclusions:
+            if isinstance(each, Report):
+                _log.warning("%s: %s: %s", each.detector, format_address(each.source), each.reason)
+            else:
+                self.enforce(each)
 
     def enforce(self, verdict: Verdict) -> None:
         """Block, unless the allowlist covers it, or the same is in force already."""

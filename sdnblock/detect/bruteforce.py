@@ -12,11 +12,12 @@ has credit. Cannot see: a guess a day, and guesses spread over many sources.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from sdnblock.block import Flow
-from sdnblock.detect.credit import Credit
+from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
 from sdnblock.detect.transactions import Outcome
 from sdnblock.evidence.grade import Grade
@@ -31,8 +32,9 @@ _MOST: Final = 100_000
 class BruteForceSettings:
     """``[detect.brute_force]``: rejected credentials that convict, within how many seconds."""
 
-    rejections: int = 5
-    memory: float = 86400.0
+    enabled: bool = True
+    rejections: int = field(default=5, metadata={"least": 1, "most": 10_000})
+    memory: float = field(default=86400.0, metadata={"duration": True})
 
 
 @dataclass(slots=True)
@@ -45,27 +47,29 @@ class _Guesses:
     convicted_flows: int = 0
 
 
-class BruteForce:
+class BruteForce(Detector):
     """Rejected credentials of each source."""
 
-    def __init__(self, settings: BruteForceSettings, credit: Credit) -> None:
+    name = NAME
+
+    def __init__(self, settings: BruteForceSettings, shared: Shared) -> None:
         self._settings = settings
-        self._credit = credit
+        self._credit = shared.credit
         self._guesses: OrderedDict[bytes, _Guesses] = OrderedDict()
 
-    def outcome(self, outcome: Outcome) -> Finding | None:
+    def outcome(self, outcome: Outcome) -> Iterable[Finding]:
         """A finding, when a source has had enough rejections."""
         if not outcome.credential or outcome.stale:
-            return None
+            return
         guesses = self._guesses.get(outcome.remote)
         if 200 <= outcome.status < 300:
             if guesses is not None and outcome.user in guesses.users:
                 # It knew the password after all: a person mistyped it before.
                 guesses.count = 0
                 guesses.users.discard(outcome.user)
-            return None
+            return
         if outcome.status not in _REJECTED:
-            return None
+            return
         if guesses is None or outcome.time - guesses.last > self._settings.memory:
             guesses = self._guesses[outcome.remote] = _Guesses(outcome.time, outcome.time)
             if len(self._guesses) > _MOST:
@@ -76,8 +80,8 @@ class BruteForce:
         guesses.users.add(outcome.user)
         guesses.flows.add(outcome.remote_port)
         if guesses.count < self._settings.rejections:
-            return None
-        return self._convict(outcome, guesses)
+            return
+        yield self._convict(outcome, guesses)
 
     def _convict(self, outcome: Outcome, guesses: _Guesses) -> Finding:
         users = len(guesses.users)

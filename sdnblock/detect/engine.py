@@ -1,57 +1,107 @@
-"""All detectors that read SIP messages, behind one call. No I/O, no clock of its own."""
+"""All detectors behind one call. No I/O, no clock of its own."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
-from sdnblock.detect.bruteforce import BruteForce, BruteForceSettings
 from sdnblock.detect.credit import Credit
-from sdnblock.detect.enumeration import Enumeration, EnumerationSettings
+from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
 from sdnblock.detect.judge import Judge
-from sdnblock.detect.scanner import Scanner, ScannerSettings
+from sdnblock.detect.registry import DetectSettings, make_detectors
 from sdnblock.detect.sides import Sides
-from sdnblock.detect.transactions import Transactions
-from sdnblock.detect.verdict import Verdict
-from sdnblock.evidence.events import SipSeen
+from sdnblock.detect.transactions import Outcome, Transactions
+from sdnblock.detect.verdict import Conclusion
+from sdnblock.evidence.events import Evidence, OutcomeCrossed, RateCrossed, SipSeen
 
+Hook = Callable[[Any], Iterable[Finding]]
 
-@dataclass(frozen=True)
-class DetectSettings:
-    """The settings of all of them."""
-
-    scanner: ScannerSettings = field(default_factory=ScannerSettings)
-    enumeration: EnumerationSettings = field(default_factory=EnumerationSettings)
-    brute_force: BruteForceSettings = field(default_factory=BruteForceSettings)
+_TICK: Final = 1.0
 
 
 class Engine:
-    """Evidence in, verdicts out; time is that of the evidence."""
+    """Evidence in, verdicts and reports out; time is that of the evidence."""
 
     def __init__(self, settings: DetectSettings, sides: Sides) -> None:
         self._sides = sides
         self._transactions = Transactions()
         self._credit = Credit()
-        self._scanner = Scanner(settings.scanner)
-        self._enumeration = Enumeration(settings.enumeration, self._credit)
-        self._brute_force = BruteForce(settings.brute_force, self._credit)
         self._judge = Judge(self._credit)
+        self._ticked = 0.0
+        self.configure(settings)
 
-    def observe(self, event: SipSeen) -> list[Verdict]:
-        """What a message leads to."""
-        findings: list[Finding | None] = []
+    def configure(self, settings: DetectSettings) -> None:
+        """New settings; detectors begin again with nothing remembered, credit stays."""
+        detectors = make_detectors(settings, Shared(self._credit, self._sides))
+        self._request = _hooks(detectors, "request")
+        self._response = _hooks(detectors, "response")
+        self._ours = _hooks(detectors, "ours")
+        self._outcome = _hooks(detectors, "outcome")
+        self._rate = _hooks(detectors, "rate")
+        self._crossed = _hooks(detectors, "crossed")
+        self._tick = _hooks(detectors, "tick")
+
+    def observe(self, event: Evidence) -> list[Conclusion]:
+        """What a piece of evidence leads to."""
+        findings: list[Finding] = []
+        if isinstance(event, SipSeen):
+            self._sip(event, findings)
+        elif isinstance(event, RateCrossed):
+            _call(self._rate, event, findings)
+        elif isinstance(event, OutcomeCrossed):
+            _call(self._crossed, event, findings)
+        if event.time - self._ticked >= _TICK:
+            self._ticked = event.time
+            _call(self._tick, event.time, findings)
+        return self._conclude(findings, event.time) if findings else []
+
+    def tick(self, now: float) -> list[Conclusion]:
+        """Time has passed without evidence."""
+        self._ticked = max(self._ticked, now)
+        findings: list[Finding] = []
+        _call(self._tick, now, findings)
+        return self._conclude(findings, now)
+
+    def _sip(self, event: SipSeen, findings: list[Finding]) -> None:
+        outcome: Outcome | None
         if event.message.is_request:
-            if self._sides.ours(event.source):
-                return []
-            findings.append(self._scanner.request(event))
+            if not self._from_remote(event):
+                _call(self._ours, event, findings)
+                return
+            _call(self._request, event, findings)
             outcome = self._transactions.request(event)
         else:
-            if self._sides.ours(event.destination):
-                return []
+            if self._from_remote(event):
+                _call(self._ours, event, findings)
+                return
+            _call(self._response, event, findings)
             outcome = self._transactions.response(event)
         if outcome is not None:
             self._credit.note(outcome)
-            findings.append(self._enumeration.outcome(outcome))
-            findings.append(self._brute_force.outcome(outcome))
-        verdicts = [self._judge.judge(each, event.time) for each in findings if each is not None]
-        return [verdict for verdict in verdicts if verdict is not None]
+            _call(self._outcome, outcome, findings)
+
+    def _from_remote(self, event: SipSeen) -> bool:
+        if event.inbound is not None:
+            return event.inbound
+        if event.message.is_request:
+            return not self._sides.ours(event.source)
+        return self._sides.ours(event.destination)
+
+    def _conclude(self, findings: Iterable[Finding], now: float) -> list[Conclusion]:
+        concluded = (self._judge.judge(each, now) for each in findings)
+        return [each for each in concluded if each is not None]
+
+
+def _hooks(detectors: Iterable[Detector], name: str) -> tuple[Hook, ...]:
+    """The bound methods of those detectors that have one of their own."""
+    return tuple(
+        getattr(each, name)
+        for each in detectors
+        if getattr(type(each), name) is not getattr(Detector, name)
+    )
+
+
+def _call(hooks: tuple[Hook, ...], argument: object, findings: list[Finding]) -> None:
+    for hook in hooks:
+        findings.extend(hook(argument))

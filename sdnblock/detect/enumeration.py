@@ -14,10 +14,11 @@ numbers all day.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from sdnblock.detect.credit import Credit
+from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
 from sdnblock.detect.transactions import Outcome
 from sdnblock.evidence.grade import Grade
@@ -34,11 +35,12 @@ _USERS: Final = 64
 class EnumerationSettings:
     """``[detect.enumeration]``: the walk, and seconds after which a source is forgotten."""
 
-    failure: int = 4
-    success: int = 3
-    threshold: int = 16
-    memory: float = 86400.0
-    credit_factor: int = 4
+    enabled: bool = True
+    failure: int = field(default=4, metadata={"least": 1, "most": 1000})
+    success: int = field(default=3, metadata={"least": 0, "most": 1000})
+    threshold: int = field(default=16, metadata={"least": 1, "most": 100_000})
+    memory: float = field(default=86400.0, metadata={"duration": True})
+    credit_factor: int = field(default=4, metadata={"least": 1, "most": 1000})
 
 
 @dataclass(slots=True)
@@ -51,24 +53,26 @@ class _Walk:
     users: set[str] = field(default_factory=set)
 
 
-class Enumeration:
+class Enumeration(Detector):
     """A walk for each source."""
 
-    def __init__(self, settings: EnumerationSettings, credit: Credit) -> None:
+    name = NAME
+
+    def __init__(self, settings: EnumerationSettings, shared: Shared) -> None:
         self._settings = settings
-        self._credit = credit
+        self._credit = shared.credit
         self._walks: OrderedDict[bytes, _Walk] = OrderedDict()
 
-    def outcome(self, outcome: Outcome) -> Finding | None:
+    def outcome(self, outcome: Outcome) -> Iterable[Finding]:
         """A finding, when a source's walk crosses its threshold."""
         if outcome.method not in _METHODS:
-            return None
+            return
         walk = self._walk(outcome)
         if 200 <= outcome.status < 300:
             walk.score = max(0, walk.score - self._settings.success)
-            return None
+            return
         if outcome.status not in _DEFINITIVE or outcome.user in walk.users:
-            return None
+            return
         if len(walk.users) < _USERS:
             walk.users.add(outcome.user)
         walk.score += self._settings.failure
@@ -78,14 +82,14 @@ class Enumeration:
         if self._credit.has(outcome.remote, outcome.time):
             threshold *= self._settings.credit_factor
         if walk.score < threshold:
-            return None
+            return
         del self._walks[outcome.remote]
         grade = Grade.PROVEN if walk.proven >= 3 else Grade.SPOOFABLE
         reason = (
             f"asked for {walk.failures} users that do not exist"
             f" (last {outcome.user[:40]!a}) within {outcome.time - walk.first:.1f} s"
         )
-        return Finding(NAME, outcome.remote, grade, reason)
+        yield Finding(NAME, outcome.remote, grade, reason)
 
     def _walk(self, outcome: Outcome) -> _Walk:
         walk = self._walks.get(outcome.remote)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sdnblock.block import Flow
+from sdnblock.block import Action, Flow
 from sdnblock.evidence.grade import Grade
 
 
@@ -12,7 +12,8 @@ from sdnblock.evidence.grade import Grade
 class Finding:
     """``detector`` finds ``source`` guilty, because of ``reason``.
 
-    ``flow``: only that flow is guilty, as far as is known; others may share the address.
+    ``source`` is a packed address; of an IPv6 address its /64 is meant (RFC 6177: a site has
+    at least that much).
     """
 
     detector: str
@@ -20,3 +21,12 @@ class Finding:
     grade: Grade
     reason: str
     flow: Flow | None = None
+    """Only that flow is guilty, as far as is known; others may share the address."""
+    report_only: bool = False
+    """Worth telling, but nobody is blocked for it."""
+    at_most: Action | None = None
+    """The strongest action that the detector's settings allow; None: what the grade allows."""
+    seconds: float | None = None
+    """For how long; None: what the grade and the source's past say."""
+    user: str = ""
+    """The user it is about, where there is one."""

@@ -9,55 +9,47 @@ after a power cut for instance: under ``limit`` they still get through.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
-from sdnblock.block import Action, Prefix, Source
-from sdnblock.detect.verdict import Verdict
+from sdnblock.block import Action, source_of
+from sdnblock.detect.detector import Detector, Shared
+from sdnblock.detect.finding import Finding
 from sdnblock.evidence.events import RateCrossed
 from sdnblock.evidence.grade import Grade
 
 NAME: Final = "request-rate"
-
-_REPEAT_AFTER: Final = 5.0
-_REMEMBERED: Final = 65536
 
 
 @dataclass(frozen=True, slots=True)
 class RequestRateSettings:
     """``[detect.request_rate]``: ``threshold`` requests within ``window`` seconds (0: off)."""
 
-    threshold: int = 60
-    window: float = 1.0
+    enabled: bool = True
+    threshold: int = field(default=60, metadata={"least": 0, "most": 65535})
+    window: float = field(default=1.0, metadata={"least": 0.01, "most": 86400.0})
     action: Action = Action.LIMIT
-    seconds: float = 600.0
+    seconds: float = field(default=600.0, metadata={"duration": True, "key": "for"})
 
 
-class RequestRate:
-    """Turns :class:`RateCrossed` into verdicts; remembers only whom it convicted just now."""
+class RequestRate(Detector):
+    """Makes findings of what switches count."""
 
-    def __init__(self, settings: RequestRateSettings) -> None:
-        self.settings = settings
-        self._last: dict[Source | Prefix, float] = {}
+    name = NAME
 
-    def judge(self, event: RateCrossed, now: float) -> Verdict | None:
-        """A verdict, or None if the same was said within the last seconds.
+    def __init__(self, settings: RequestRateSettings, shared: Shared) -> None:
+        self._settings = settings
 
-        ``now`` is in Unix seconds.
-        """
-        last = self._last.get(event.source)
-        if last is not None and now - last < _REPEAT_AFTER:
-            return None
-        if len(self._last) >= _REMEMBERED:  # a flood of forged sources
-            self._last = {s: at for s, at in self._last.items() if now - at < _REPEAT_AFTER}
-            if len(self._last) >= _REMEMBERED:
-                self._last.clear()
-        self._last[event.source] = now
+    def rate(self, event: RateCrossed) -> Iterable[Finding]:
+        """A switch counted to the threshold."""
         reason = (
             f"{event.requests} SIP requests within {event.window_seconds:.3g} s"
-            f" (threshold {self.settings.threshold})"
+            f" (threshold {self._settings.threshold})"
             f" at switch {event.switch}, port {event.port}"
         )
-        return Verdict(
-            event.source, self.settings.action, self.settings.seconds, NAME, reason, Grade.SPOOFABLE
-        )
+        source, _ = source_of(event.source)
+        yield Finding(
+            NAME, source, Grade.SPOOFABLE, reason,
+            at_most=self._settings.action, seconds=self._settings.seconds,
+        )  # fmt: skip

@@ -9,10 +9,12 @@ Names are matched from the beginning, never inside: short words are in honest na
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from sdnblock.block import TCP
+from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
 from sdnblock.evidence.events import SipSeen
 from sdnblock.evidence.grade import Grade
@@ -36,18 +38,21 @@ FROMS: Final = ('"sipvicious"', "<sip:nm@nm", "<sip:nm2@nm2", "<sip:sipsak@", "<
 class ScannerSettings:
     """``[detect.scanner]``: beginnings of User-Agents and From values that convict."""
 
+    enabled: bool = True
     user_agents: tuple[str, ...] = USER_AGENTS
     froms: tuple[str, ...] = FROMS
 
 
-class Scanner:
+class Scanner(Detector):
     """Knows the names; remembers nothing."""
 
-    def __init__(self, settings: ScannerSettings) -> None:
+    name = NAME
+
+    def __init__(self, settings: ScannerSettings, shared: Shared) -> None:
         self._agents = tuple(name.lower() for name in settings.user_agents)
         self._froms = tuple(text.lower() for text in settings.froms)
 
-    def request(self, event: SipSeen) -> Finding | None:
+    def request(self, event: SipSeen) -> Iterable[Finding]:
         """A finding, if a request bears one of the names."""
         message = event.message
         agent, sender = message.user_agent, message.first("from")
@@ -56,6 +61,6 @@ class Scanner:
         elif sender.lower().startswith(self._froms):
             mark = f"From {sender[:60]!a}"
         else:
-            return None
+            return
         grade = Grade.PROVEN if event.protocol == TCP else Grade.SPOOFABLE
-        return Finding(NAME, event.source, grade, f"{message.method} with {mark}, a scanner's mark")
+        yield Finding(NAME, event.source, grade, f"{message.method} with {mark}, a scanner's mark")

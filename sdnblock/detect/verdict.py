@@ -1,4 +1,4 @@
-"""What a detector concludes: a block, with a reason that a person can read."""
+"""What the judge concludes from findings: a block, or a report, with a reason for people."""
 
 from __future__ import annotations
 
@@ -18,3 +18,18 @@ class Verdict:
     detector: str
     reason: str
     grade: Grade
+    source: bytes
+    """The address that it is about, packed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """``detector`` has seen something about ``source`` that nobody is blocked for."""
+
+    source: bytes
+    detector: str
+    reason: str
+    grade: Grade
+
+
+Conclusion = Verdict | Report

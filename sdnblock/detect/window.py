@@ -37,4 +37,4 @@ class RequestWindow:
             self._counts.popitem(last=False)
         if count + 1 != self._threshold:
             return None
-        return RateCrossed(event.via, source, count + 1, self._seconds, 0)
+        return RateCrossed(event.via, source, count + 1, self._seconds, 0, event.time)

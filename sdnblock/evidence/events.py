@@ -6,10 +6,15 @@ forged UDP packet can cause; *proven* needed a round trip.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
-from sdnblock.block import Prefix, Source
+from sdnblock.block import Action, Prefix, Source
 from sdnblock.evidence.sip import SipMessage
+
+REASON_WATCHED: Final = 1
+REASON_FIRST: Final = 2
+REASON_ANSWER: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +29,44 @@ class RateCrossed:
     requests: int
     window_seconds: float
     port: int
+    time: float = field(compare=False)
+    """When the controller heard of it, in Unix seconds; so in the other events of switches."""
 
 
 @dataclass(frozen=True, slots=True)
 class FirstPacket:
-    """Evidence: a packet that the switch sampled for us. Grade: spoofable.
+    """Evidence: a packet that the switch copied for us. Grade: spoofable.
 
-    ``frame`` is the Ethernet frame, possibly truncated, as it entered ``port``.
+    ``frame`` is the Ethernet frame, possibly truncated, as it entered ``port``; ``reason`` one
+    of REASON_WATCHED (of a watched source), REASON_FIRST (a request among the first of its
+    source) and REASON_ANSWER (our final response to one of those).
     """
 
     switch: str
     port: int
     reason: int
     frame: bytes
+    time: float = field(compare=False)
 
 
-SwitchEvidence = RateCrossed | FirstPacket
+@dataclass(frozen=True, slots=True)
+class OutcomeCrossed:
+    """Evidence: what our servers answered a remote made a switch's outcome walk cross.
+
+    ``source`` is an IPv4 host or an IPv6 /64; ``score`` is what the walk had reached.
+    ``held``: the switch limits or drops it already, for ``hold_seconds``. Grade: spoofable,
+    since requests can be forged in somebody's name.
+    """
+
+    switch: str
+    source: Source | Prefix
+    score: int
+    held: Action | None
+    hold_seconds: float
+    time: float = field(compare=False)
+
+
+SwitchEvidence = RateCrossed | OutcomeCrossed | FirstPacket
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +85,9 @@ class SipSeen:
     destination_port: int
     message: SipMessage
     via: str
+    inbound: bool | None = None
+    """Whether it came in from the untrusted side; None where only the addresses can tell."""
+
+
+Evidence = SipSeen | RateCrossed | OutcomeCrossed
+"""What detectors look at (a FirstPacket becomes a SipSeen)."""

@@ -131,11 +131,12 @@ async def _read_hub(app: App) -> Hub:
     """The controller's own view of the block list."""
     from sdnblock.blocklist.safety import Safety
     from sdnblock.controller.hub import Hub
-    from sdnblock.daemon import DETECTORS, load_once
+    from sdnblock.daemon import load_once
+    from sdnblock.detect.registry import NAMES
 
     # What the safety rules refuse is the business of `block list --refused`.
     logging.getLogger("sdnblock").addHandler(logging.NullHandler())
-    hub = Hub(Safety(app.config.safety), app.config.allow, DETECTORS, time.time)
+    hub = Hub(Safety(app.config.safety), app.config.allow, NAMES, time.time)
     async with app.store() as store:
         await load_once(hub, store)
     return hub

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final
@@ -38,6 +39,7 @@ def decode_packet(
             port=number(values.get(port.id, b""), port.bits),
             reason=number(values.get(reason.id, b""), reason.bits),
             frame=packet.payload[: longest or None],
+            time=time.time(),
         )
     except BadValue as error:
         raise BadNotice(f"packet-in: {error}") from None
@@ -55,6 +57,7 @@ def decode_digest(switch: str, window_seconds: float, data: p4d.P4Data) -> RateC
             requests=number(members[1].bitstring, 16),
             window_seconds=window_seconds,
             port=number(members[2].bitstring, 16),
+            time=time.time(),
         )
     except BadValue as error:
         raise BadNotice(f"digest: {error}") from None

@@ -1,0 +1,60 @@
+"""What a detector is: evidence in, findings out.
+
+Detectors do no I/O and have no clock: time is that of the evidence. What they remember is
+bounded. A detector overrides the methods it needs; the engine calls only those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sdnblock.detect.credit import Credit
+from sdnblock.detect.finding import Finding
+from sdnblock.detect.sides import Sides
+from sdnblock.detect.transactions import Outcome
+from sdnblock.evidence.events import OutcomeCrossed, RateCrossed, SipSeen
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all detectors look at and none owns."""
+
+    credit: Credit
+    sides: Sides
+
+
+class Detector:
+    """One attack. Subclasses take their settings and :class:`Shared`."""
+
+    name: ClassVar[str]
+    """As origin in the block list, and (with underscores) as section ``[detect.NAME]``."""
+
+    def request(self, event: SipSeen) -> Iterable[Finding]:
+        """A request of a remote to us."""
+        return ()
+
+    def response(self, event: SipSeen) -> Iterable[Finding]:
+        """A response of ours to a remote."""
+        return ()
+
+    def ours(self, event: SipSeen) -> Iterable[Finding]:
+        """A request of ours to a remote, or a remote's response to one."""
+        return ()
+
+    def outcome(self, outcome: Outcome) -> Iterable[Finding]:
+        """What became of a request of a remote: each final response once."""
+        return ()
+
+    def rate(self, event: RateCrossed) -> Iterable[Finding]:
+        """A switch counted too many requests of a remote."""
+        return ()
+
+    def crossed(self, event: OutcomeCrossed) -> Iterable[Finding]:
+        """A switch's outcome walk of a remote crossed its threshold."""
+        return ()
+
+    def tick(self, now: float) -> Iterable[Finding]:
+        """About once a second of the evidence's time."""
+        return ()
