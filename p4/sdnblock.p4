@@ -1,7 +1,7 @@
 // sdnblock for v1model: BMv2's simple_switch_grpc, the reference of every other target.
 //
 // Stages in order: side, forward, service, allow, flow, source, prefix, message, outcome
-// (its request window), sample.
+// (request window and walk; what the walk holds is looked at before the verdict), sample.
 #include <core.p4>
 #include <v1model.p4>
 
@@ -12,9 +12,11 @@
 #include "include/service.p4"
 #include "include/blocks.p4"
 #include "include/message.p4"
+#include "include/remote.p4"
 #include "include/window.p4"
+#include "include/outcome.p4"
+#include "include/sample.p4"
 
-const bit<32> CPU_SESSION = 250;   // clone session
 const bit<16> FLOOD_GROUP = 1;     // multicast group
 const bit<32> INSTANCE_CLONE = 1;
 const bit<32> INSTANCE_REPLICA = 5;
@@ -48,25 +50,6 @@ control Forward(in headers_t hdr, inout standard_metadata_t standard_metadata) {
     }
 }
 
-// The first packets of what is watched go to the controller, within a budget.
-control Sample(inout metadata_t meta, in standard_metadata_t standard_metadata) {
-    bit<2> colour = 0;
-
-    @id(ID_SAMPLE_METER) @name(".sample_meter")
-    meter(SIZE_SAMPLE_METER, MeterType.packets) sample_meter;
-
-    apply {
-        if (meta.verdict == VERDICT_WATCHED) {
-            sample_meter.execute_meter(0, colour);
-            if (colour != 2) {
-                meta.sample_port = (bit<16>)standard_metadata.ingress_port;
-                meta.sample_reason = REASON_WATCHED;
-                clone_preserving_field_list(CloneType.I2E, CPU_SESSION, 1);
-            }
-        }
-    }
-}
-
 control SdnblockIngress(inout headers_t hdr,
                         inout metadata_t meta,
                         inout standard_metadata_t standard_metadata) {
@@ -76,9 +59,12 @@ control SdnblockIngress(inout headers_t hdr,
     Service() service;
     Allow() allow;
     Blocks() blocks;
+    Remote() remote;
+    Held() held;
     Verdict() verdict;
     Message() message;
     RequestWindow() request_window;
+    Walk() walk;
     Sample() sample;
 
     apply {
@@ -86,11 +72,15 @@ control SdnblockIngress(inout headers_t hdr,
         side.apply(meta, standard_metadata);
         forward.apply(hdr, standard_metadata);
         service.apply(meta);
+        remote.apply(hdr, standard_metadata, meta);
         if (meta.trusted == 0) {
             allow.apply(hdr, meta);
             if (meta.allowed == 0) {
                 blocks.apply(hdr, meta);
             }
+        }
+        held.apply(meta);
+        if (meta.trusted == 0) {
             verdict.apply(meta);
         }
         if (meta.dropped == 1) {
@@ -98,9 +88,11 @@ control SdnblockIngress(inout headers_t hdr,
         } else {
             message.apply(meta);
             if (meta.trusted == 0) {
-                request_window.apply(hdr, meta, standard_metadata);
-                sample.apply(meta, standard_metadata);
+                request_window.apply(meta, standard_metadata);
+            } else {
+                walk.apply(meta, standard_metadata);
             }
+            sample.apply(meta, standard_metadata);
         }
     }
 }

@@ -22,10 +22,17 @@ from sdnblock.block import (
 )
 from sdnblock.blocklist.safety import SafetySettings
 from sdnblock.blocklist.settings import RedisSettings
+from sdnblock.detect.outcome_walk import OutcomeWalkSettings
 from sdnblock.detect.registry import ENTRIES, DetectSettings
 from sdnblock.detect.request_rate import RequestRateSettings
 from sdnblock.errors import BlockListError, ConfigError
-from sdnblock.switches.settings import DEFAULT_SIP_PORTS, SwitchSettings, TlsFiles
+from sdnblock.switches.settings import (
+    DEFAULT_SIP_PORTS,
+    FirstSettings,
+    SwitchSettings,
+    TlsFiles,
+    WalkSettings,
+)
 from sdnblock.toml_dataclass import read_dataclass
 from sdnblock.toml_table import Table
 
@@ -115,7 +122,9 @@ def parse_config(data: Mapping[str, Any], source: Path | None) -> Config:
         "limit_burst": limit.integer("burst", 20, 1, 1_000_000),
         "sample_rate": sample.integer("packets_per_second", 100, 0, 100_000),
         "sample_burst": sample.integer("burst", 100, 1, 100_000),
-        "sample_bytes": sample.integer("bytes", 512, 0, 2048),
+        "sample_bytes": sample.integer("bytes", 0, 0, 2048),
+        "first": _first(sample),
+        "walk": _walk(detect.of(OutcomeWalkSettings)),
         "request_threshold": request_rate.threshold if request_rate.enabled else 0,
         "request_window_seconds": request_rate.window,
     }
@@ -176,6 +185,34 @@ def _sip(table: Table) -> frozenset[tuple[int, int]]:
     if len(ports) > 256:
         raise table.error("ports", f"{len(ports)} ports; a switch counts at most 256")
     return frozenset(ports)
+
+
+def _first(table: Table) -> FirstSettings:
+    defaults = FirstSettings()
+    rate = table.integer("first_packets_per_second", defaults.rate, 16, 100_000)
+    return FirstSettings(
+        packets=table.integer("first_packets", 16, 0, 65535),
+        epoch_seconds=table.duration("first_epoch", defaults.epoch_seconds),
+        rate=rate,
+        burst=rate,
+    )
+
+
+def _walk(settings: OutcomeWalkSettings) -> WalkSettings:
+    """What switches need of the detector's settings."""
+    if not settings.enabled:
+        return WalkSettings()
+    weights = [("403", settings.forbidden), ("404", settings.not_found), ("2xx", -settings.success)]
+    found = [(kind, again, weight) for kind, weight in weights for again in (False, True) if weight]
+    if settings.challenged_again:
+        found += [(kind, True, settings.challenged_again) for kind in ("401", "407")]
+    return WalkSettings(
+        threshold=settings.threshold,
+        memory_seconds=settings.memory,
+        hold_seconds=settings.hold,
+        response=settings.response,
+        weights=tuple(found),
+    )
 
 
 def _detect(table: Table) -> DetectSettings:

@@ -86,6 +86,15 @@ TABLES: dict[str, tuple[int, list[tuple[str, int]], str, set[str], int]] = {
     "prefix_v6": (11, [("source", 128)], "LPM", BLOCK, 65536),
     "sip_message": (12, [("first", 96)], "TERNARY", {"set_kind", "NoAction"}, 0),
     "request_window": (13, [], "", {"request_policy"}, 0),
+    "outcome": (14, [("kind", 8), ("again", 1)], "EXACT", {"fail", "succeed", "NoAction"}, 128),
+    "outcome_policy": (15, [], "", {"set_outcome_policy"}, 0),
+    "first_policy": (16, [], "", {"set_first_policy"}, 0),
+}
+
+POLICIES = {
+    "request_window": "request_policy",
+    "outcome_policy": "set_outcome_policy",
+    "first_policy": "set_first_policy",
 }
 
 
@@ -106,15 +115,13 @@ def test_tables(p4info: p4i.P4Info) -> None:
         assert list(table.direct_resource_ids) == counters
         assert table.is_const_table == (table.preamble.name == "sip_message")
         default = actions[table.initial_default_action.action_id]
-        assert default == {"l2_forward": "miss", "request_window": "request_policy"}.get(
-            table.preamble.name, "NoAction"
-        )
+        assert default == {"l2_forward": "miss", **POLICIES}.get(table.preamble.name, "NoAction")
 
 
 def test_controllers_cannot_set_default_actions(p4info: p4i.P4Info) -> None:
-    """But that of request_window: a changed default would drop or pass everything."""
+    """But policies: any other changed default would drop or pass everything."""
     changeable = [t.preamble.name for t in p4info.tables if not t.const_default_action_id]
-    assert changeable == ["request_window"]
+    assert sorted(changeable) == sorted(POLICIES)
 
 
 def test_units_and_digest(p4info: p4i.P4Info) -> None:
@@ -124,13 +131,14 @@ def test_units_and_digest(p4info: p4i.P4Info) -> None:
     assert {each.spec.unit for each in p4info.meters} == {packets}
     for each in p4info.direct_counters:
         assert each.direct_table_id & 0xFFFFFF == each.preamble.id & 0xFFFFFF
-    (digest,) = p4info.digests
-    struct = p4info.type_info.structs[digest.type_spec.struct.name]
-    assert [(m.name, m.type_spec.bitstring.bit.bitwidth) for m in struct.members] == [
-        ("remote", 128),
-        ("requests", 16),
-        ("port", 16),
-    ]
+    for digest in p4info.digests:
+        struct = p4info.type_info.structs[digest.type_spec.struct.name]
+        value = {"request_rate_t": "requests", "outcome_t": "score"}[digest.preamble.name]
+        assert [(m.name, m.type_spec.bitstring.bit.bitwidth) for m in struct.members] == [
+            ("remote", 128),
+            (value, 16),
+            ("port", 16),
+        ]
 
 
 def test_sizes_are_those_of_the_shared_header(p4info: p4i.P4Info) -> None:
@@ -140,15 +148,15 @@ def test_sizes_are_those_of_the_shared_header(p4info: p4i.P4Info) -> None:
         name.lower(): int(value) for name, value in re.findall(r"#define SIZE_(\w+) (\d+)", text)
     }
     for table in p4info.tables:
-        if table.preamble.name not in ("sip_message", "request_window"):
+        if table.preamble.name not in ("sip_message", *POLICIES):
             assert table.size == sizes[table.preamble.name]
     counters = {each.preamble.name: each.size for each in p4info.counters}
     assert counters["message_in"] == counters["message_out"] == sizes["message_counter"]
     assert counters["verdict"] == sizes["verdict_counter"]
     assert {each.preamble.name: each.size for each in p4info.meters} == {
-        name: sizes[name] for name in ("limit_meter", "sample_meter")
+        name: sizes[name] for name in ("limit_meter", "sample_meter", "held_meter", "first_meter")
     }
-    assert {each.size for each in p4info.registers} == {sizes["request_window"]}
+    assert {each.size for each in p4info.registers} == {sizes["slots"]}
 
 
 def test_actions_counters_meters_and_messages(p4info: p4i.P4Info) -> None:
@@ -158,13 +166,18 @@ def test_actions_counters_meters_and_messages(p4info: p4i.P4Info) -> None:
         if each.preamble.name != "NoAction"
     }
     names = ["set_side", "forward", "miss", "sip", "allow", "drop", "limit", "watch", "set_kind",
-             "request_policy"]  # fmt: skip
+             "request_policy", "fail", "succeed", "set_outcome_policy",
+             "set_first_policy"]  # fmt: skip
     params = {
         "set_side": [("trusted", 1)],
         "forward": [("port", 9)],
         "limit": [("meter", 16)],
         "set_kind": [("kind", 8)],
         "request_policy": [("threshold", 16), ("window", 32)],
+        "fail": [("weight", 16)],
+        "succeed": [("weight", 16)],
+        "set_outcome_policy": [("threshold", 16), ("memory", 32), ("hold", 32), ("response", 8)],
+        "set_first_policy": [("packets", 16), ("shift", 8)],
     }
     assert actions == {
         name: (0x01000001 + at, params.get(name, [])) for at, name in enumerate(names)
@@ -172,7 +185,7 @@ def test_actions_counters_meters_and_messages(p4info: p4i.P4Info) -> None:
     assert {c.preamble.name: (c.preamble.id, c.size) for c in p4info.counters} == {
         "message_in": (0x12000001, 64),
         "message_out": (0x12000002, 64),
-        "verdict": (0x12000003, 8),
+        "verdict": (0x12000003, 16),
     }
     assert {c.preamble.name: c.preamble.id - 0x13000000 for c in p4info.direct_counters} == {
         f"{name}_counter": TABLES[name][0] for name in TABLES if 3 <= TABLES[name][0] <= 11
@@ -180,8 +193,10 @@ def test_actions_counters_meters_and_messages(p4info: p4i.P4Info) -> None:
     assert {m.preamble.name: (m.preamble.id, m.size) for m in p4info.meters} == {
         "limit_meter": (0x14000001, 16384),
         "sample_meter": (0x14000002, 1),
+        "held_meter": (0x14000003, 1024),
+        "first_meter": (0x14000004, 32),
     }
-    assert [each.preamble.name for each in p4info.digests] == ["request_rate_t"]
+    assert {each.preamble.name for each in p4info.digests} == {"request_rate_t", "outcome_t"}
     (packet_in,) = p4info.controller_packet_metadata
     assert packet_in.preamble.name == "packet_in"
     assert [(m.name, m.bitwidth) for m in packet_in.metadata] == [

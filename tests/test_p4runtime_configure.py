@@ -6,8 +6,9 @@ from finsy.proto import p4r
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdnblock.block import Action
 from sdnblock.switches.p4runtime import configure
-from sdnblock.switches.settings import SwitchSettings
+from sdnblock.switches.settings import FirstSettings, SwitchSettings, WalkSettings
 from tests import p4runtime_kit as kit
 
 ports = st.frozensets(st.integers(1, 511), max_size=20)
@@ -46,21 +47,40 @@ def test_the_difference_makes_one_the_other_and_changes_nothing_else(
 
 def test_the_window_is_told_in_ticks() -> None:
     settings = SwitchSettings("s", request_threshold=20, request_window_seconds=1.024)
-    entry = configure.request_policy(kit.schema(), settings)
+    entry = configure.policies(kit.schema(), settings)[0]
     assert entry.is_default_action
     assert [param.value for param in entry.action.action.params] == [b"\x14", b"\x03\xe8"]
 
 
+def test_the_walk_and_first_packets_are_told_in_ticks_and_numbers() -> None:
+    walk = WalkSettings(256, 1024.0, 0.0, Action.DROP, (("404", False, 64), ("2xx", True, -48)))
+    settings = SwitchSettings("s", walk=walk, first=FirstSettings(packets=16, epoch_seconds=1100.0))
+    _, outcome, first = configure.policies(kit.schema(), settings)
+    found = [int.from_bytes(p.value, "big") for p in outcome.action.action.params]
+    assert found == [256, 1_000_000, 1, 2]
+    assert [int.from_bytes(p.value, "big") for p in first.action.action.params] == [16, 20]
+    actions = kit.schema().actions
+    assert configure.wanted_entries(kit.schema(), settings)["outcome"] == {
+        (b"\x16", b"\0"): (actions["fail"].id, (b"\x40",)),
+        (b"\x11", b"\1"): (actions["succeed"].id, (b"\x30",)),
+    }
+
+
 def test_absurd_windows_stay_in_the_field() -> None:
-    for seconds, ticks in ((0.0, 1), (1e12, 2**32 - 1)):
+    for seconds, ticks in ((0.0, 1), (1e12, 2**31 - 1)):
         settings = SwitchSettings("s", request_window_seconds=seconds)
-        entry = configure.request_policy(kit.schema(), settings)
+        entry = configure.policies(kit.schema(), settings)[0]
         assert int.from_bytes(entry.action.action.params[1].value, "big") == ticks
 
 
 def test_no_samples_no_session() -> None:
     assert configure.clone_session(SwitchSettings("s", sample_rate=0)) is None
-    assert configure.sample_meter(kit.schema(), SwitchSettings("s", sample_rate=0)) is None
+    first = FirstSettings(packets=1, rate=100, burst=17)
+    settings = SwitchSettings("s", sample_rate=0, first=first)
+    assert configure.clone_session(settings) is not None
+    budgets = configure.budgets(kit.schema(), settings)
+    assert budgets["sample_meter"] == [(0, 0)]
+    assert budgets["first_meter"] == [(7, 2)] * 32
     assert configure.flood_group(SwitchSettings("s")) is None
 
 

@@ -200,7 +200,9 @@ async def test_settings_are_reconciled_without_touching_what_is_right(
         for update in write.updates
     ]
     insert, modify, delete = 1, 2, 3
-    assert types == [
+    # A limit's rate is also that of what the outcome walk holds.
+    assert sum(what == "meter_entry" for _, what in types) == 1024 + 1
+    assert [each for each in types if each[1] != "meter_entry"] == [
         (insert, "table_entry"),
         (delete, "table_entry"),
         (modify, "table_entry"),
@@ -217,7 +219,7 @@ async def test_a_refused_setting_is_named(switch: FakeSwitch, make: MakeDriver) 
         return False
 
     switch.hooks["Write"] = hook
-    with pytest.raises(SwitchError, match=r"refuses the request-rate digest: no digests"):
+    with pytest.raises(SwitchError, match=r"refuses the digest request_rate_t: no digests"):
         await make().connect()
 
 
@@ -499,11 +501,12 @@ async def test_a_full_table_is_known_by_its_size_where_the_switch_does_not_say(
     await driver.connect()
     assert driver.capacity.tables[TableKind.SOURCE, 4] == 10
     assert await driver.write(inserts(9)) == []
+    sources = kit.schema().tables["source_v4"].id
 
     async def hook(request: Any, context: Any) -> bool:
         said = [
             p4r.Error(canonical_code=rpc_code.UNKNOWN, message="Error when adding entry")
-            if len([k for k in switch.store.values() if b"\x0b" in k.SerializeToString()]) >= 10
+            if len([e for e in switch.store.values() if e.table_entry.table_id == sources]) >= 10
             else switch.apply(update)
             for update in request.updates
         ]
@@ -714,7 +717,7 @@ async def test_evidence_arrives_over_sessions_and_digests_are_acked(
 
     def send(list_id: int) -> None:
         message = p4r.StreamMessageResponse()
-        message.digest.digest_id = kit.schema().digest
+        message.digest.digest_id = kit.schema().digests["request_rate_t"]
         message.digest.list_id = list_id
         for remote in (b"\xff\xff\1\2\3\4", b"\1", b""):
             data = message.digest.data.add()

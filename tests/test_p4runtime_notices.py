@@ -10,14 +10,16 @@ from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdnblock.block import Prefix, Source, parse_target
-from sdnblock.evidence.events import FirstPacket, RateCrossed
+from sdnblock.block import Action, Prefix, Source, parse_target
+from sdnblock.evidence.events import FirstPacket, OutcomeCrossed, RateCrossed
 from sdnblock.switches.p4runtime.notices import (
     BadNotice,
     EvidenceQueue,
     decode_digest,
     decode_packet,
 )
+from sdnblock.switches.p4runtime.schema import OUTCOME, REQUEST_RATE
+from sdnblock.switches.settings import SwitchSettings, WalkSettings
 from tests import p4runtime_kit as kit
 
 MAPPED = bytes(10) + b"\xff\xff"
@@ -30,14 +32,29 @@ def digest(*values: bytes) -> p4d.P4Data:
     return data
 
 
+SETTINGS = SwitchSettings(
+    "s1",
+    request_window_seconds=2.0,
+    walk=WalkSettings(threshold=256, hold_seconds=30.0, response=Action.LIMIT),
+)
+
+
+def test_a_crossed_walk() -> None:
+    found = decode_digest(SETTINGS, OUTCOME, digest(MAPPED + b"\xcb\0\x71\7", b"\1\0", b"\3"))
+    expected = OutcomeCrossed("s1", Source(b"\xcb\0\x71\7"), 256, Action.LIMIT, 30.0, 0.0)
+    assert found == expected
+
+
 def test_a_digest_of_an_ipv4_host() -> None:
-    found = decode_digest("s1", 2.0, digest(b"\xff\xff\xcb\x00\x71\x07", b"\x14", b"\1"))
+    found = decode_digest(
+        SETTINGS, REQUEST_RATE, digest(b"\xff\xff\xcb\x00\x71\x07", b"\x14", b"\1")
+    )
     assert found == RateCrossed("s1", Source(b"\xcb\x00\x71\x07"), 20, 2.0, 1, 0.0)
 
 
 def test_a_digest_of_an_ipv6_network() -> None:
     remote = b"\x20\x01\x0d\xb8\0\0\0\1" + bytes(8)
-    found = decode_digest("s1", 2.0, digest(remote, b"\1\0", b"\2"))
+    found = decode_digest(SETTINGS, REQUEST_RATE, digest(remote, b"\1\0", b"\2"))
     assert found == RateCrossed("s1", Prefix(remote, 64), 256, 2.0, 2, 0.0)
 
 
@@ -57,14 +74,14 @@ def test_a_digest_of_an_ipv6_network() -> None:
 )
 def test_a_malformed_digest_is_refused(values: tuple[bytes, ...]) -> None:
     with pytest.raises(BadNotice):
-        decode_digest("s1", 1.0, digest(*values))
+        decode_digest(SETTINGS, OUTCOME, digest(*values))
 
 
 @given(st.binary(max_size=60))
 def test_random_digests_are_refused_or_a_target(wire: bytes) -> None:
     try:
         data = p4d.P4Data.FromString(wire)
-        found = decode_digest("s1", 1.0, data)
+        found = decode_digest(SETTINGS, REQUEST_RATE, data)
     except (DecodeError, BadNotice):
         return
     assert parse_target(str(found.source)) == found.source

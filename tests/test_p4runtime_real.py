@@ -148,6 +148,7 @@ async def test_settings_are_read_back_and_left_alone(
     replications = {"bmv2": 2, "xdp": 1}[kind]  # XDP has no group to flood to
     assert [batch.updates[0].entity.WhichOneof("entity") for batch in written] == [
         *["table_entry"] * 3,
+        *["meter_entry"] * 2,  # samples, and what the outcome walk holds
         *["packet_replication_engine_entry"] * replications,
         "meter_entry",
     ]

@@ -13,7 +13,7 @@ import pytest
 from sdnblock.block import Action, Flow, Prefix, Source, Target
 from sdnblock.errors import SwitchError
 from sdnblock.evidence.events import FirstPacket, RateCrossed
-from sdnblock.softswitch.dataplane import MeterRates, Policy, RequestDigest, SampledPacket
+from sdnblock.softswitch.dataplane import REQUEST_RATE, MeterRates, RemoteDigest, SampledPacket
 from sdnblock.softswitch.device import Device
 from sdnblock.softswitch.memory import UNLOADABLE, MemoryDataplane
 from sdnblock.softswitch.server import OPTIONS, Servicer
@@ -187,7 +187,7 @@ async def test_settings_arrive_and_are_left_alone_when_right(
         for table in ("port_side", "l2_forward", "sip_port")
     }
     assert entries == {"port_side": 2, "l2_forward": 1, "sip_port": 2}
-    assert plane.policy == Policy(50, 1953)
+    assert plane.policy("request_window") == (50, 1953)
     assert plane.get_meter("sample_meter", 0) == MeterRates(40, 60, 40, 60)
     assert plane.clone_sessions() == {250: 128}
     assert plane.get_meter("limit_meter", 1) == MeterRates(7, 9, 7, 9)
@@ -211,7 +211,7 @@ async def test_settings_arrive_and_are_left_alone_when_right(
     assert len((await changed.read_installed()).blocks) == 6
     assert plane.get_meter("limit_meter", 1) == MeterRates(8, 9, 8, 9)
     assert plane.clone_sessions() == {}
-    assert plane.policy.threshold == 0
+    assert plane.policy("request_window")[0] == 0
     assert sum(len(part) for part in plane.scan("l2_forward")) == 0
 
 
@@ -277,11 +277,11 @@ async def test_evidence(switchd: Switchd, make: MakeDriver) -> None:
     plane = switchd.dataplane
     for _ in range(2):
         remote = bytes(10) + b"\xff\xff\xcb\0\x71\7"
-        plane.inject_event(RequestDigest(remote, 20, 3))
+        plane.inject_event(RemoteDigest(REQUEST_RATE, remote, 20, 3))
         expected = RateCrossed("s1", Source(b"\xcb\0\x71\7"), 20, 3.0, 3, 0.0)
         assert await asyncio.wait_for(anext(evidence), 2) == expected
         await asyncio.sleep(0.05)  # the ack lets the same digest through again
-    plane.inject_event(RequestDigest(SIX[:8] + bytes(8), 20, 3))
+    plane.inject_event(RemoteDigest(REQUEST_RATE, SIX[:8] + bytes(8), 20, 3))
     found = await asyncio.wait_for(anext(evidence), 2)
     assert found == RateCrossed("s1", Prefix(SIX[:8] + bytes(8), 64), 20, 3.0, 3, 0.0)
     plane.inject_event(SampledPacket(2, 1, b"x" * 100))

@@ -37,7 +37,11 @@ def _match(table: Table) -> st.SearchStrategy[Match]:
             lengths = st.integers(0, field.bits)
             fields.append(st.builds(_masked, values, lengths, st.just(field.bits)))
         else:
-            fields.append(st.one_of(values, st.integers(0, 3)).map(lambda value: (value, 0)))
+            fields.append(
+                st.one_of(values, st.integers(0, min(3, (1 << field.bits) - 1))).map(
+                    lambda value: (value, 0)
+                )
+            )
     return st.tuples(*fields)
 
 

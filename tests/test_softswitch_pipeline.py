@@ -10,7 +10,6 @@ import pytest
 from finsy.proto import p4i, p4r
 from google.protobuf.wrappers_pb2 import StringValue
 
-from sdnblock.softswitch.dataplane import Policy
 from sdnblock.softswitch.memory import UNLOADABLE, MemoryDataplane
 from sdnblock.softswitch.refusal import OK
 from sdnblock.softswitch.server import MARK
@@ -99,7 +98,7 @@ async def test_a_saved_config_takes_writes_and_commit_replays_them() -> None:
         assert plane.device_config == b"second"
         assert await client.read_tables(SOURCES) == [drop(2)]
         held = plane.get("source_v4", b"\x0a\0\0\2")
-        assert held and held.packets == 5 and plane.policy == Policy(9, 10)
+        assert held and held.packets == 5 and plane.policy("request_window") == (9, 10)
         code, _ = await _refused(client, None, SetConfig.COMMIT)
         assert code == grpc.StatusCode.NOT_FOUND
 

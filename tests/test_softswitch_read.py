@@ -144,16 +144,16 @@ async def test_indirect_counters_and_meters() -> None:
         client = await server.primary()
         server.dataplane.inject_count("verdict", 3, 5, 500)
         everything = await client.read(p4r.Entity(counter_entry=p4r.CounterEntry()))
-        assert len(everything) == 64 + 64 + 8
+        assert len(everything) == 64 + 64 + 16
         number = next(c.id for c in schema().counters.values() if c.name == "verdict")
         asked = p4r.CounterEntry(counter_id=number)
-        assert len(await client.read(p4r.Entity(counter_entry=asked))) == 8
+        assert len(await client.read(p4r.Entity(counter_entry=asked))) == 16
         asked.index.index = 3
         (one,) = await client.read(p4r.Entity(counter_entry=asked))
         data = one.counter_entry.data
         assert (data.packet_count, data.byte_count) == (5, 500)
         meters = await client.read(p4r.Entity(meter_entry=p4r.MeterEntry()))
-        assert len(meters) == 16384 + 1
+        assert len(meters) == 16384 + 1 + 1024 + 32
         assert not any(each.meter_entry.HasField("config") for each in meters)
 
 

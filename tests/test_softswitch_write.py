@@ -8,7 +8,7 @@ import grpc
 import pytest
 from finsy.proto import p4r
 
-from sdnblock.softswitch.dataplane import MeterRates, Policy, Value
+from sdnblock.softswitch.dataplane import MeterRates, Value
 from sdnblock.softswitch.memory import MemoryDataplane
 from sdnblock.softswitch.packing import ACTION_MASK
 from sdnblock.softswitch.refusal import (
@@ -257,10 +257,10 @@ async def test_the_request_policy_is_a_default_entry() -> None:
         client, plane = await server.primary(), server.dataplane
         set_ = _default("request_window", "request_policy", b"\x20", b"\x03\xe8")
         assert await client.write(update(MODIFY, set_)) == [OK]
-        assert plane.policy == Policy(32, 1000)
+        assert plane.policy("request_window") == (32, 1000)
         assert await client.read_tables(_default("request_window")) == [set_]
         assert await client.write(update(MODIFY, _default("request_window"))) == [OK]
-        assert plane.policy == Policy(0, 0)
+        assert plane.policy("request_window") == (0, 0)
 
 
 async def test_whole_requests_that_are_refused() -> None:
@@ -323,12 +323,12 @@ async def test_counters() -> None:
         assert await client.write(_entity(MODIFY, counter_entry=_counter(2, None))) == [OK]
         assert plane.read_counter("verdict")[2] == (9, 0)
         assert await client.write(_entity(MODIFY, counter_entry=_counter(None, 4))) == [OK]
-        assert plane.read_counter("verdict") == [(4, 0)] * 8
+        assert plane.read_counter("verdict") == [(4, 0)] * 16
         for kind, message, code in (
             (INSERT, _counter(2), INVALID_ARGUMENT),
             (DELETE, _counter(2), INVALID_ARGUMENT),
             (MODIFY, _counter(-1), INVALID_ARGUMENT),
-            (MODIFY, _counter(8), OUT_OF_RANGE),
+            (MODIFY, _counter(16), OUT_OF_RANGE),
             (MODIFY, _counter(0, -1), INVALID_ARGUMENT),
             (MODIFY, p4r.CounterEntry(counter_id=5), INVALID_ARGUMENT),
             (MODIFY, p4r.CounterEntry(), INVALID_ARGUMENT),

@@ -20,7 +20,6 @@ from sdnblock.softswitch.dataplane import (
     DeviceConfigError,
     MeterRates,
     Outcome,
-    Policy,
     SampledPacket,
     Value,
 )
@@ -171,7 +170,7 @@ def test_the_event_buffer_is_bounded_and_what_is_lost_is_counted(xdp: XdpDatapla
 
 def test_hostile_frames_are_never_dropped_and_never_crash(xdp: XdpDataplane) -> None:
     rng = random.Random(7)
-    xdp.policy = Policy(5, 1 << 20)
+    xdp.set_policy("request_window", (5, 1 << 20))
     xdp.insert("sip_port", [struct.pack("!BHx", 17, 5060)], [SIP])
     base = [p.v4(), p.v6(), p.ether(p.ip6(p.extension(p.udp(), 17), 0), 0x86DD)]
     for _ in range(20_000):
@@ -262,7 +261,7 @@ def test_an_object_outlives_another_ones_log(xdp: XdpDataplane) -> None:
 
 
 def test_a_read_of_events_is_bounded(xdp: XdpDataplane) -> None:
-    xdp.policy = Policy(1, 0)  # every request is a new window, and a digest
+    xdp.set_policy("request_window", (1, 0))  # every request is a new window, and a digest
     xdp.insert("sip_port", [struct.pack("!BHx", 17, 5060)], [SIP])
     xdp.set_test_port(1)
     xdp.measure(p.v4(b"OPTIONS sip:a@b SIP/2.0\r\n"), 3000)

@@ -21,8 +21,7 @@ from sdnblock.softswitch.bpf import BpfError, Libbpf, RingBuffer
 from sdnblock.softswitch.dataplane import (
     MeterRates,
     Outcome,
-    Policy,
-    RequestDigest,
+    RemoteDigest,
     SampledPacket,
     Value,
 )
@@ -58,7 +57,7 @@ def load(device: int, interfaces: list[str]) -> None:
     dataplane.set_direct_counter("source_v4", OTHER, 7, 700)
     dataplane.set_counter("verdict", 5, 9, 90)
     dataplane.set_meter("limit_meter", 3, MeterRates(1, 2, 3, 4))
-    dataplane.policy = Policy(12, 34)
+    dataplane.set_policy("request_window", (12, 34))
     dataplane.set_clone_session(CLONE_SESSION, 99)
     dataplane.close(keep=True)
 
@@ -80,7 +79,7 @@ def adopted(device: int, interfaces: list[str]) -> None:
     assert prefix == layout.INDEX.pack(8) + bytes([172, 0, 0, 0])
     assert dataplane.read_counter("verdict")[5] == (9, 90)
     assert dataplane.get_meter("limit_meter", 3) == MeterRates(1, 2, 3, 4)
-    assert dataplane.policy == Policy(12, 34)
+    assert dataplane.policy("request_window") == (12, 34)
     assert dataplane.clone_sessions() == {CLONE_SESSION: 99}
     assert dataplane.event_fd is not None and dataplane.events() == []
     assert dataplane.modify("source_v4", [OTHER], [DROP]) == [Outcome.OK]
@@ -213,18 +212,18 @@ def events(device: int, interfaces: list[str]) -> None:
     dataplane.insert("source_v4", [HOST], [WATCH])
     dataplane.insert("sip_port", [bytes([17, 0x13, 0xC4, 0])], [Value(4, 0)])
     dataplane.set_clone_session(CLONE_SESSION, 0)
-    dataplane.policy = Policy(3, 60_000)
+    dataplane.set_policy("request_window", (3, 60_000))
     print("ready", flush=True)
     kinds: set[type] = set()
     deadline = time.monotonic() + 20
-    while kinds != {RequestDigest, SampledPacket}:
+    while kinds != {RemoteDigest, SampledPacket}:
         assert time.monotonic() < deadline, kinds
         time.sleep(0.02)
         for event in dataplane.events():
             kinds.add(type(event))
-            if isinstance(event, RequestDigest):
+            if isinstance(event, RemoteDigest):
                 remote = bytes(10) + b"\xff\xff" + HOST
-                assert (event.remote, event.requests, event.port) == (remote, 3, 1)
+                assert (event.remote, event.value, event.port) == (remote, 3, 1)
     dataplane.close(keep=False)
 
 

@@ -154,7 +154,7 @@ control Blocks(in headers_t hdr, inout metadata_t meta) {
             }
             if (!hit) {
                 meta.verdict = VERDICT_DROPPED_PREFIX;
-                prefix_v4.apply();
+                hit = prefix_v4.apply().hit;
             }
         } else if (hdr.ipv6.isValid()) {
             if (meta.has_l4 == 1) {
@@ -167,8 +167,11 @@ control Blocks(in headers_t hdr, inout metadata_t meta) {
             }
             if (!hit) {
                 meta.verdict = VERDICT_DROPPED_PREFIX;
-                prefix_v6.apply();
+                hit = prefix_v6.apply().hit;
             }
+        }
+        if (!hit && (hdr.ipv4.isValid() || hdr.ipv6.isValid())) {
+            meta.unblocked = 1;
         }
     }
 }
@@ -179,6 +182,8 @@ control Verdict(inout metadata_t meta) {
 
     @id(ID_LIMIT_METER) @name(".limit_meter")
     meter(SIZE_LIMIT_METER, MeterType.packets) limit_meter;
+    @id(ID_HELD_METER) @name(".held_meter")
+    meter(SIZE_HELD_METER, MeterType.packets) held_meter;
     @id(ID_VERDICT) @name(".verdict")
     counter(SIZE_VERDICT_COUNTER, CounterType.packets_and_bytes) verdict;
 
@@ -199,6 +204,16 @@ control Verdict(inout metadata_t meta) {
             }
         } else if (meta.watched == 1) {
             meta.verdict = VERDICT_WATCHED;
+        } else if (meta.held == 1 && meta.walk_response == RESPONSE_LIMIT) {
+            held_meter.execute_meter(meta.slot & (SIZE_HELD_METER - 1), colour);
+            meta.verdict = VERDICT_LIMITED_OUTCOME;
+            if (colour == 2) {
+                meta.dropped = 1;
+                meta.verdict = VERDICT_DROPPED_OUTCOME_LIMIT;
+            }
+        } else if (meta.held == 1) {
+            meta.dropped = 1;
+            meta.verdict = VERDICT_DROPPED_OUTCOME;
         } else if (meta.dropped == 0) {
             meta.verdict = VERDICT_PASSED;
         }

@@ -1,5 +1,5 @@
-// P4Runtime ids: fixed, never reused. Next available: table 0x0e, action 0x0b,
-// counter 0x04, direct counter 0x0e, meter 0x03, register 0x04.
+// P4Runtime ids: fixed, never reused. Next available: table 0x11, action 0x0f,
+// counter 0x04, direct counter 0x0e, meter 0x05, register 0x0c.
 //
 // The first byte is the object type (P4Runtime specification, "ID Allocation for P4Info
 // Objects").
@@ -19,6 +19,9 @@
 #define ID_PREFIX_V6 0x0200000b
 #define ID_SIP_MESSAGE 0x0200000c
 #define ID_REQUEST_WINDOW 0x0200000d
+#define ID_OUTCOME 0x0200000e
+#define ID_OUTCOME_POLICY 0x0200000f
+#define ID_FIRST_POLICY 0x02000010
 
 #define ID_SET_SIDE 0x01000001
 #define ID_FORWARD 0x01000002
@@ -30,6 +33,10 @@
 #define ID_WATCH 0x01000008
 #define ID_SET_KIND 0x01000009
 #define ID_REQUEST_POLICY 0x0100000a
+#define ID_FAIL 0x0100000b
+#define ID_SUCCEED 0x0100000c
+#define ID_OUTCOME_POLICY_ACTION 0x0100000d
+#define ID_FIRST_POLICY_ACTION 0x0100000e
 
 #define ID_MESSAGE_IN 0x12000001
 #define ID_MESSAGE_OUT 0x12000002
@@ -48,9 +55,19 @@
 
 #define ID_LIMIT_METER 0x14000001
 #define ID_SAMPLE_METER 0x14000002
+#define ID_HELD_METER 0x14000003
+#define ID_FIRST_METER 0x14000004
 
 #define ID_SLOT_REMOTE 0x16000001
 #define ID_SLOT_START 0x16000002
 #define ID_SLOT_REQUESTS 0x16000003
+#define ID_WALK_REMOTE 0x16000004
+#define ID_WALK_LAST 0x16000005
+#define ID_WALK_SCORE 0x16000006
+#define ID_WALK_CHALLENGED 0x16000007
+#define ID_WALK_HELD 0x16000008
+#define ID_FIRST_REMOTE 0x16000009
+#define ID_FIRST_EPOCH 0x1600000a
+#define ID_FIRST_COUNT 0x1600000b
 
 #endif

@@ -20,12 +20,20 @@
 #define SIZE_PREFIX_V6 65536
 
 #define SIZE_MESSAGE_COUNTER 64
-#define SIZE_VERDICT_COUNTER 8
+#define SIZE_VERDICT_COUNTER 16
 #define SIZE_LIMIT_METER 16384
 #define SIZE_SAMPLE_METER 1
+#define SIZE_OUTCOME 128
 
-/* Slots of the request window; a power of two. */
-#define SIZE_REQUEST_WINDOW 65536
+/* Slots of remotes: request window, outcome walk, first packets. A power of two. */
+#define SIZE_SLOTS 65536
+
+/* Limiters of remotes that the outcome walk holds, shared by slot. A power of two. */
+#define SIZE_HELD_METER 1024
+
+/* Classes of networks that share a budget of first packets, and as many for the answers. */
+#define SIZE_NETWORKS 16
+#define SIZE_FIRST_METER 32
 
 /* Of at most this many IPv6 extension headers the pipeline finds the end. */
 #define MAX_IPV6_EXTENSIONS 4

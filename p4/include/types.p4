@@ -54,6 +54,8 @@ const kind_t KIND_6XX = 25;
 
 const kind_t FIRST_REQUEST = KIND_INVITE;
 const kind_t LAST_REQUEST = KIND_PRACK;
+const kind_t FIRST_FINAL = KIND_2XX;  // final responses (RFC 3261, 7.2)
+const kind_t LAST_FINAL = KIND_6XX;
 
 // Cells of the verdict counter; also the verdict itself, in metadata.
 typedef bit<8> verdict_t;
@@ -65,9 +67,19 @@ const verdict_t VERDICT_DROPPED_PREFIX = 4;
 const verdict_t VERDICT_DROPPED_LIMIT = 5;
 const verdict_t VERDICT_WATCHED = 6;
 const verdict_t VERDICT_LIMITED = 7;
+const verdict_t VERDICT_DROPPED_OUTCOME = 8;
+const verdict_t VERDICT_DROPPED_OUTCOME_LIMIT = 9;
+const verdict_t VERDICT_LIMITED_OUTCOME = 10;
+
+// What is done with a remote whose walk crossed the threshold, besides telling.
+const bit<8> RESPONSE_TELL = 0;
+const bit<8> RESPONSE_LIMIT = 1;
+const bit<8> RESPONSE_DROP = 2;
 
 // Why a packet reaches the controller (packet_in.reason).
 const bit<8> REASON_WATCHED = 1;
+const bit<8> REASON_FIRST = 2;   // a request, among the first of its remote
+const bit<8> REASON_ANSWER = 3;  // our final response to one of those
 
 struct metadata_t {
     // Of the L4 header, if there is one.
@@ -86,9 +98,21 @@ struct metadata_t {
     bit<1> limited;
     bit<1> watched;
     verdict_t verdict;
+    bit<1> unblocked;  // no entry of the block list hit
+    bit<1> held;
     bit<16> meter_index;
     bit<16> request_threshold;
     bit<32> request_window;
+
+    // Whom state is kept of (remote.p4).
+    bit<128> remote;
+    bit<32> slot;
+    bit<32> network;
+    bit<32> now;
+    bit<16> walk_threshold;
+    bit<32> walk_memory;
+    bit<32> walk_hold;
+    bit<8> walk_response;
     // What the copy for the controller has to know (kept by the clone).
     @field_list(1)
     bit<16> sample_port;

@@ -56,6 +56,8 @@ static __always_inline struct entry *find_entry(__u16 table, void *key)
 		return bpf_map_lookup_elem(&prefix_v4, key);
 	case 11:
 		return bpf_map_lookup_elem(&prefix_v6, key);
+	case 14:
+		return bpf_map_lookup_elem(&outcome, key);
 	default:
 		return NULL;
 	}

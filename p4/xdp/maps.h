@@ -21,6 +21,8 @@ enum action {
 	ACTION_DROP = 6,
 	ACTION_LIMIT = 7,
 	ACTION_WATCH = 8,
+	ACTION_FAIL = 11,
+	ACTION_SUCCEED = 12,
 };
 
 /*
@@ -51,6 +53,12 @@ struct key_service {
 	__be16 port;
 	__u8 pad;
 } __attribute__((packed));
+
+struct key_outcome {
+	__u8 kind;
+	__u8 again;
+	__u8 pad[2];
+};
 
 struct key_v4 {
 	__u8 address[4];
@@ -115,6 +123,8 @@ TABLE(source_v6, BPF_MAP_TYPE_HASH, struct key_v6, SIZE_SOURCE_V6);
 TABLE(prefix_v4, BPF_MAP_TYPE_LPM_TRIE, struct key_lpm_v4, SIZE_PREFIX_V4);
 TABLE(prefix_v6, BPF_MAP_TYPE_LPM_TRIE, struct key_lpm_v6, SIZE_PREFIX_V6);
 
+TABLE(outcome, BPF_MAP_TYPE_HASH, struct key_outcome, SIZE_OUTCOME);
+
 struct counter {
 	__u64 packets;
 	__u64 bytes;
@@ -157,6 +167,8 @@ struct meter {
 
 METER(limit_meter, SIZE_LIMIT_METER);
 METER(sample_meter, SIZE_SAMPLE_METER);
+METER(held_meter, SIZE_HELD_METER);
+METER(first_meter, SIZE_FIRST_METER);
 
 /* One slot of the request window (p4/include/window.p4). */
 struct slot {
@@ -167,12 +179,36 @@ struct slot {
 	__u32 pad;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SIZE_REQUEST_WINDOW);
-	__type(key, __u32);
-	__type(value, struct slot);
-} request_slots SEC(".maps");
+/* One slot of the outcome walk (p4/include/outcome.p4). */
+struct walk {
+	struct bpf_spin_lock lock;
+	__u32 last;
+	__u64 remote[2];
+	__u32 held;
+	__u16 score;
+	__u8 challenged;
+	__u8 pad;
+};
+
+/* One slot of the first packets (p4/include/sample.p4). */
+struct first {
+	struct bpf_spin_lock lock;
+	__u16 epoch;
+	__u16 count;
+	__u64 remote[2];
+};
+
+#define SLOTS(name_, type_)                        \
+	struct {                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY);  \
+		__uint(max_entries, SIZE_SLOTS);   \
+		__type(key, __u32);                \
+		__type(value, type_);              \
+	} name_ SEC(".maps")
+
+SLOTS(request_slots, struct slot);
+SLOTS(walks, struct walk);
+SLOTS(firsts, struct first);
 
 /* What user space sets: one cell. */
 struct settings {
@@ -180,6 +216,12 @@ struct settings {
 	__u32 request_window;    /* ticks of 1.024 ms */
 	__u32 sample_session;    /* whether session 250 exists */
 	__u32 sample_length;     /* bytes of a sampled frame; 0: all of it */
+	__u32 walk_threshold;    /* 0: off */
+	__u32 walk_memory;       /* ticks */
+	__u32 walk_hold;         /* ticks */
+	__u32 walk_response;
+	__u32 first_packets; /* 0: off */
+	__u32 first_shift;   /* an epoch has 2 ** shift ticks */
 };
 
 struct {
@@ -207,12 +249,13 @@ struct {
 /* Digests and sampled frames for user space, bounded; what does not fit is counted. */
 #define EVENT_DIGEST 1
 #define EVENT_SAMPLE 2
+#define EVENT_OUTCOME 3
 #define MAX_SAMPLE 2048
 
 struct event {
 	__u32 type;
 	__u32 port;
-	__u32 value;  /* requests of a digest; reason of a sample */
+	__u32 value;  /* requests or score of a digest; reason of a sample */
 	__u32 length; /* bytes of `data` that count */
 	__u8 data[];  /* the remote, or the frame */
 };

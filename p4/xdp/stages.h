@@ -5,8 +5,9 @@
 #ifndef SDNBLOCK_STAGES_H
 #define SDNBLOCK_STAGES_H
 
-#include "crc32.h"
 #include "maps.h"
+#include "meter.h"
+#include "outcome.h"
 #include "parse.h"
 
 enum verdict {
@@ -18,9 +19,16 @@ enum verdict {
 	VERDICT_DROPPED_LIMIT,
 	VERDICT_WATCHED,
 	VERDICT_LIMITED,
+	VERDICT_DROPPED_OUTCOME,
+	VERDICT_DROPPED_OUTCOME_LIMIT,
+	VERDICT_LIMITED_OUTCOME,
 };
 
-#define REASON_WATCHED 1
+static __always_inline int is_dropped(__u32 verdict)
+{
+	return (verdict >= VERDICT_DROPPED_FLOW && verdict <= VERDICT_DROPPED_LIMIT) ||
+	       verdict == VERDICT_DROPPED_OUTCOME || verdict == VERDICT_DROPPED_OUTCOME_LIMIT;
+}
 
 static __always_inline void count_entry(struct entry *entry, __u32 bytes)
 {
@@ -36,48 +44,6 @@ static __always_inline void count_cell(void *counters, __u32 index, __u32 bytes)
 		counter->packets += 1;
 		counter->bytes += bytes;
 	}
-}
-
-static __always_inline __u64 yielded(__u64 rate, __u64 now)
-{
-	return now / 1000000000 * rate + now % 1000000000 / 1000 * rate / 1000000;
-}
-
-/* One token, if the bucket holds one. */
-static __always_inline int take(struct bucket *bucket, __u64 since_boot)
-{
-	__u64 fresh = since_boot - bucket->last;
-
-	if ((__s64)fresh > 0) { /* another CPU may have looked a little later than we did */
-		bucket->last = since_boot;
-		bucket->tokens += fresh;
-		if (bucket->tokens > bucket->burst)
-			bucket->tokens = bucket->burst;
-	}
-	if (!bucket->tokens)
-		return 0;
-	bucket->tokens -= 1;
-	return 1;
-}
-
-/* Whether cell `index` says red. An unset cell says green. */
-static __always_inline int is_red(void *meters, __u32 index)
-{
-	struct meter *meter = bpf_map_lookup_elem(meters, &index);
-	__u64 now = bpf_ktime_get_ns();
-	__u64 peak, committed;
-	int red;
-
-	if (!meter || !meter->configured)
-		return 0;
-	peak = yielded(meter->peak.rate, now);
-	committed = yielded(meter->committed.rate, now);
-	bpf_spin_lock(&meter->lock);
-	red = !take(&meter->peak, peak);
-	if (!red)
-		take(&meter->committed, committed);
-	bpf_spin_unlock(&meter->lock);
-	return red;
 }
 
 /* Control Side: whether the port leads to our own servers. */
@@ -202,8 +168,27 @@ static __always_inline struct entry *find_block_v6(struct packet *packet, __u32 
 	return bpf_map_lookup_elem(&prefix_v6, &prefix);
 }
 
-/* Controls Allow, Blocks and Verdict, without the count of the verdict. */
-static __always_inline __u32 judge(struct packet *packet, __u32 bytes)
+/* What becomes of a packet that no entry of the block list hit. */
+static __always_inline __u32 judge_unblocked(struct packet *packet, struct settings *settings)
+{
+	__u32 response = settings->walk_response;
+	struct remote remote;
+
+	if (!packet->family || !settings->walk_threshold ||
+	    (response != RESPONSE_LIMIT && response != RESPONSE_DROP))
+		return VERDICT_PASSED;
+	find_remote(&remote, packet, 0);
+	if (!is_held(&remote))
+		return VERDICT_PASSED;
+	if (response == RESPONSE_DROP)
+		return VERDICT_DROPPED_OUTCOME;
+	return is_red(&held_meter, remote.slot & (SIZE_HELD_METER - 1)) ?
+		       VERDICT_DROPPED_OUTCOME_LIMIT :
+		       VERDICT_LIMITED_OUTCOME;
+}
+
+/* Controls Allow, Blocks, Held and Verdict, without the count of the verdict. */
+static __always_inline __u32 judge(struct packet *packet, struct settings *settings, __u32 bytes)
 {
 	struct entry *entry = NULL;
 	__u32 where = VERDICT_PASSED;
@@ -216,7 +201,7 @@ static __always_inline __u32 judge(struct packet *packet, __u32 bytes)
 	else if (packet->family == 6)
 		entry = find_block_v6(packet, &where);
 	if (!entry)
-		return VERDICT_PASSED;
+		return judge_unblocked(packet, settings);
 	count_entry(entry, bytes);
 	/* One load, for `control` changes both in one store: never the one without the other. */
 	value = *(volatile __u64 *)entry;
@@ -230,114 +215,6 @@ static __always_inline __u32 judge(struct packet *packet, __u32 bytes)
 	default:
 		return VERDICT_PASSED;
 	}
-}
-
-static __always_inline void event_lost(void)
-{
-	__u32 index = 0;
-	__u64 *lost = bpf_map_lookup_elem(&events_lost, &index);
-
-	if (lost)
-		*lost += 1;
-}
-
-/* Control RequestWindow. */
-static __always_inline void request_window(struct packet *packet, struct settings *settings,
-					   __u32 port)
-{
-	__u8 remote[16] = {};
-	__u64 words[2];
-	__u32 index, requests = 0, threshold = settings->request_threshold;
-	__u32 now = bpf_ktime_get_ns() / 1000 >> 10;
-	struct event *event;
-	struct slot *slot;
-	int live;
-
-	if (packet->family == 4) {
-		remote[10] = 0xff;
-		remote[11] = 0xff;
-		__builtin_memcpy(remote + 12, packet->source, 4);
-	} else {
-		__builtin_memcpy(remote, packet->source, 8);
-	}
-	__builtin_memcpy(words, remote, 16);
-	index = crc32(remote, 16) & (SIZE_REQUEST_WINDOW - 1);
-	slot = bpf_map_lookup_elem(&request_slots, &index);
-	if (!slot)
-		return;
-	bpf_spin_lock(&slot->lock);
-	live = (slot->remote[0] || slot->remote[1]) &&
-	       now - slot->start < settings->request_window;
-	if (!live) {
-		slot->remote[0] = words[0];
-		slot->remote[1] = words[1];
-		slot->start = now;
-		slot->requests = requests = 1;
-	} else if (slot->remote[0] == words[0] && slot->remote[1] == words[1]) {
-		/* Saturates, as the P4 program's 16 bits do. */
-		if (slot->requests < 0xffff)
-			slot->requests += 1;
-		requests = slot->requests;
-	}
-	bpf_spin_unlock(&slot->lock);
-	if (requests != threshold)
-		return;
-	event = bpf_ringbuf_reserve(&events, sizeof(*event) + 16, 0);
-	if (!event) {
-		event_lost();
-		return;
-	}
-	event->type = EVENT_DIGEST;
-	event->port = port;
-	event->value = requests;
-	event->length = 16;
-	__builtin_memcpy(event->data, remote, 16);
-	bpf_ringbuf_submit(event, 0);
-}
-
-/*
- * Control Sample: the frame as it came in, within the meter's budget. A function of its own,
- * and not static: so the verifier follows its loop once, not once for each way to get here.
- */
-__attribute__((noinline)) int sample(struct xdp_md *context, __u32 port)
-{
-	void *data = (void *)(long)context->data, *data_end = (void *)(long)context->data_end;
-	__u32 length = data_end - data, zero = 0;
-	struct settings *set = bpf_map_lookup_elem(&settings, &zero);
-	struct event *event;
-	__u8 *copy;
-
-	if (is_red(&sample_meter, 0) || !set || !set->sample_session)
-		return 0;
-	if (set->sample_length && length > set->sample_length)
-		length = set->sample_length;
-	if (length > MAX_SAMPLE)
-		length = MAX_SAMPLE;
-	event = bpf_ringbuf_reserve(&events, sizeof(*event) + MAX_SAMPLE, 0);
-	if (!event) {
-		event_lost();
-		return 0;
-	}
-	event->type = EVENT_SAMPLE;
-	event->port = port;
-	event->value = REASON_WATCHED;
-	event->length = length;
-	copy = event->data;
-	/* Linux 5.15 has no helper that copies from an XDP frame. */
-	for (__u32 at = 0; at < MAX_SAMPLE && at < length; at += 8) {
-		if (data + at + 8 <= data_end) {
-			__builtin_memcpy(copy + at, data + at, 8);
-			continue;
-		}
-		for (int i = 0; i < 8; i++) {
-			if (data + at + i + 1 > data_end)
-				break;
-			copy[at + i] = *(__u8 *)(data + at + i);
-		}
-		break;
-	}
-	bpf_ringbuf_submit(event, 0);
-	return 0;
 }
 
 #endif

@@ -19,7 +19,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Outcome(enum.Enum):
@@ -58,23 +58,21 @@ class MeterRates:
     pburst: int
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The action data of ``request_window``'s default entry.
+POLICIES: Final = {"request_window": 2, "outcome_policy": 4, "first_policy": 2}
+"""Tables without a key, whose default entry's arguments are a stage's policy, and how many."""
 
-    ``threshold`` requests (0 = off) within ``window`` ticks of 1.024 ms.
-    """
-
-    threshold: int
-    window: int
+REQUEST_RATE: Final = "request_rate_t"
+OUTCOME: Final = "outcome_t"
 
 
 @dataclass(frozen=True, slots=True)
-class RequestDigest:
-    """One ``request_rate_t`` digest: ``remote`` is 16 bytes (IPv4-mapped, or a /64)."""
+class RemoteDigest:
+    """A digest about a remote: its ``name`` is REQUEST_RATE (``value``: requests) or OUTCOME
+    (``value``: score). ``remote`` is 16 bytes (IPv4-mapped, or a /64)."""
 
+    name: str
     remote: bytes
-    requests: int
+    value: int
     port: int
 
 
@@ -87,7 +85,7 @@ class SampledPacket:
     frame: bytes
 
 
-Event = RequestDigest | SampledPacket
+Event = RemoteDigest | SampledPacket
 
 
 class DeviceConfigError(Exception):
@@ -157,12 +155,11 @@ class Dataplane(Protocol):
     def set_meter(self, meter: str, index: int, rates: MeterRates | None) -> None:
         """Set the rates of one cell, bucket full; None makes everything green again."""
 
-    @property
-    def policy(self) -> Policy:
-        """The request-rate policy in force."""
+    def policy(self, table: str) -> tuple[int, ...]:
+        """The arguments of a table of POLICIES in force."""
 
-    @policy.setter
-    def policy(self, policy: Policy) -> None: ...
+    def set_policy(self, table: str, arguments: tuple[int, ...]) -> None:
+        """Set them."""
 
     def set_clone_session(self, session: int, truncate: int | None) -> None:
         """Samples of ``session`` go to the controller, cut to ``truncate`` bytes (0: whole).

@@ -14,9 +14,9 @@ from finsy.proto import p4r
 
 from sdnblock.errors import SdnblockError
 from sdnblock.softswitch.arbitration import Arbitration, Notice
-from sdnblock.softswitch.dataplane import Dataplane, Event, RequestDigest, SampledPacket
+from sdnblock.softswitch.dataplane import Dataplane, Event, RemoteDigest, SampledPacket
 from sdnblock.softswitch.digests import Sent
-from sdnblock.softswitch.packetin import RATE_DIGEST, digest_data, digest_list, packet_in
+from sdnblock.softswitch.packetin import digest_data, digest_list, packet_in
 from sdnblock.softswitch.pipeline import Pipelines, compiled_schema
 from sdnblock.softswitch.refusal import FAILED_PRECONDITION, Refusal, denied, invalid, missing
 from sdnblock.softswitch.state import State
@@ -243,10 +243,10 @@ class Device:
         self._spreading = False
         self._spread()
 
-    def _on_digest(self, state: State, event: RequestDigest) -> None:
+    def _on_digest(self, state: State, event: RemoteDigest) -> None:
         for number, name in state.pipeline.schema.digests.items():
             queue = state.digests.get(number)
-            if name == RATE_DIGEST and queue is not None:
+            if name == event.name and queue is not None:
                 self._send_list(number, queue.offer(digest_data(event), time.monotonic()))
 
     def _send_list(self, digest_id: int, sent: Sent | None) -> None:

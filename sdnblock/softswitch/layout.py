@@ -7,23 +7,27 @@ from collections.abc import Sequence
 from typing import Final
 
 from sdnblock.softswitch.dataplane import (
+    OUTCOME,
+    REQUEST_RATE,
     Entry,
     Event,
     MeterRates,
-    RequestDigest,
+    RemoteDigest,
     SampledPacket,
     Value,
 )
 
-VERSION: Final = 2
+VERSION: Final = 3
 """``LAYOUT`` of sdnblock.bpf.c."""
 
 ENTRY: Final = struct.Struct("=HHIQQ")
 METER: Final = struct.Struct("=II4Q4Q")
 SLOT_SIZE: Final = 32
-SETTINGS: Final = struct.Struct("=IIII")
+WALK_SIZE: Final = 32
+FIRST_SIZE: Final = 24
+SETTINGS: Final = struct.Struct("=10I")
 COMMAND: Final = struct.Struct("=HHIIIQQ40s")
-LAYOUT: Final = struct.Struct("=IIII")
+LAYOUT: Final = struct.Struct("=7I")
 CELL: Final = struct.Struct("=QQ")
 INDEX: Final = struct.Struct("=I")
 _EVENT: Final = struct.Struct("=IIII")
@@ -46,6 +50,7 @@ TABLES: Final = {
     "source_v6": 9,
     "prefix_v4": 10,
     "prefix_v6": 11,
+    "outcome": 14,
 }
 """Map name to the number that commands know it by (the low bits of the P4Info id)."""
 
@@ -54,17 +59,31 @@ _PADDED: Final = {"allow_v4": 4, "prefix_v4": 4}
 
 TRIES: Final = frozenset({"allow_v4", "allow_v6", "prefix_v4", "prefix_v6"})
 COUNTERS: Final = ("message_in", "message_out", "verdict")
-METERS: Final = ("limit_meter", "sample_meter")
-OTHER_MAPS: Final = ("request_slots", "settings", "ports", "devices", "events", "events_lost")
+METERS: Final = ("limit_meter", "sample_meter", "held_meter", "first_meter")
+OTHER_MAPS: Final = (
+    "request_slots", "walks", "firsts", "settings", "ports", "devices", "events", "events_lost",
+)  # fmt: skip
 RODATA: Final = ".rodata"
 
-_EVENT_DIGEST: Final = 1
+POLICY_FIELDS: Final = {
+    "request_window": slice(0, 2),
+    "outcome_policy": slice(4, 8),
+    "first_policy": slice(8, 10),
+}
+"""Where ``struct settings`` has the arguments of the policy tables."""
+SESSION_FIELDS: Final = slice(2, 4)
+"""And where whether samples are wanted, and their length."""
+
 _EVENT_SAMPLE: Final = 2
+_DIGESTS: Final = {1: REQUEST_RATE, 3: OUTCOME}
+"""Types of events that are digests."""
 
 
 def expected_layout() -> bytes:
     """What the program's ``layout`` says if it fits this module."""
-    return LAYOUT.pack(VERSION, ENTRY.size, METER.size, SLOT_SIZE)
+    return LAYOUT.pack(
+        VERSION, ENTRY.size, METER.size, SLOT_SIZE, WALK_SIZE, FIRST_SIZE, SETTINGS.size
+    )
 
 
 def pack_keys(table: str, keys: Sequence[bytes]) -> bytes:
@@ -137,8 +156,8 @@ def unpack_event(record: bytes) -> Event | None:
     """A record of the ring buffer; None for one of a kind that this version does not know."""
     kind, port, value, length = _EVENT.unpack_from(record)
     data = record[_EVENT.size : _EVENT.size + length]
-    if kind == _EVENT_DIGEST:
-        return RequestDigest(data, value, port)
+    if kind in _DIGESTS:
+        return RemoteDigest(_DIGESTS[kind], data, value, port)
     if kind == _EVENT_SAMPLE:
         return SampledPacket(port, value, data)
     return None

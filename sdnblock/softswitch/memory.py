@@ -13,13 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from sdnblock.softswitch.dataplane import (
+    POLICIES,
+    REQUEST_RATE,
     DeviceConfigError,
     Entry,
     Event,
     MeterRates,
     Outcome,
-    Policy,
-    RequestDigest,
+    RemoteDigest,
     SampledPacket,
     Value,
 )
@@ -36,9 +37,15 @@ TABLE_SIZES: Final = {
     "source_v6": 262144,
     "prefix_v4": 65536,
     "prefix_v6": 65536,
+    "outcome": 128,
 }
-COUNTER_SIZES: Final = {"message_in": 64, "message_out": 64, "verdict": 8}
-METER_SIZES: Final = {"limit_meter": 16384, "sample_meter": 1}
+COUNTER_SIZES: Final = {"message_in": 64, "message_out": 64, "verdict": 16}
+METER_SIZES: Final = {
+    "limit_meter": 16384,
+    "sample_meter": 1,
+    "held_meter": 1024,
+    "first_meter": 32,
+}
 
 UNLOADABLE: Final = b"unloadable"
 """A device config that begins with this is refused by :meth:`MemoryDataplane.load`."""
@@ -82,7 +89,7 @@ class MemoryDataplane:
         self._tables: dict[str, dict[bytes, _Row]] = {name: {} for name in self._sizes}
         self._counters = {name: [(0, 0)] * size for name, size in COUNTER_SIZES.items()}
         self._meters: dict[str, dict[int, MeterRates]] = {name: {} for name in METER_SIZES}
-        self._policy = Policy(0, 0)
+        self._policies = {table: (0,) * count for table, count in POLICIES.items()}
         self._sessions: dict[int, int] = {}
         self._events: deque[Event] = deque(maxlen=_EVENT_BACKLOG)
 
@@ -199,14 +206,13 @@ class MemoryDataplane:
         else:
             self._meters[meter][index] = rates
 
-    @property
-    def policy(self) -> Policy:
-        """The request-rate policy in force."""
-        return self._policy
+    def policy(self, table: str) -> tuple[int, ...]:
+        """The arguments of a policy table in force."""
+        return self._policies[table]
 
-    @policy.setter
-    def policy(self, policy: Policy) -> None:
-        self._policy = policy
+    def set_policy(self, table: str, arguments: tuple[int, ...]) -> None:
+        """Set them."""
+        self._policies[table] = arguments
 
     def set_clone_session(self, session: int, truncate: int | None) -> None:
         """Create, change or (None) remove a clone session."""
@@ -267,4 +273,4 @@ class MemoryDataplane:
 
     def inject_digest(self, remote: bytes, requests: int, port: int) -> None:
         """A ``request_rate_t`` digest; ``remote`` is 16 bytes."""
-        self.inject_event(RequestDigest(remote, requests, port))
+        self.inject_event(RemoteDigest(REQUEST_RATE, remote, requests, port))

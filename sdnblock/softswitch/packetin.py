@@ -5,10 +5,8 @@ from __future__ import annotations
 from finsy.proto import p4d, p4r
 
 from sdnblock.softswitch.bytestring import canonical, encode
-from sdnblock.softswitch.dataplane import RequestDigest, SampledPacket
+from sdnblock.softswitch.dataplane import RemoteDigest, SampledPacket
 from sdnblock.softswitch.schema import Schema
-
-RATE_DIGEST = "request_rate_t"
 
 
 def packet_in(schema: Schema, sample: SampledPacket) -> p4r.PacketIn:
@@ -21,11 +19,11 @@ def packet_in(schema: Schema, sample: SampledPacket) -> p4r.PacketIn:
     return message
 
 
-def digest_data(digest: RequestDigest) -> bytes:
-    """One ``request_rate_t`` as serialised P4Data: equal digests give equal bytes."""
+def digest_data(digest: RemoteDigest) -> bytes:
+    """A digest as serialised P4Data: equal digests give equal bytes."""
     data = p4d.P4Data()
     members = data.struct.members
-    for value in (canonical(digest.remote), encode(digest.requests), encode(digest.port)):
+    for value in (canonical(digest.remote), encode(digest.value), encode(digest.port)):
         members.add().bitstring = value
     return data.SerializeToString(deterministic=True)
 

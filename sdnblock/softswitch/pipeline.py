@@ -15,7 +15,7 @@ from finsy.proto import p4i, p4r
 from google.protobuf import text_format
 
 from sdnblock.artifacts import P4INFO, artifact
-from sdnblock.softswitch.dataplane import Dataplane, DeviceConfigError
+from sdnblock.softswitch.dataplane import POLICIES, Dataplane, DeviceConfigError
 from sdnblock.softswitch.fit import check_fit
 from sdnblock.softswitch.memory import MemoryDataplane
 from sdnblock.softswitch.refusal import Refusal, invalid, missing, unimplemented
@@ -160,7 +160,8 @@ async def _replay(saved: State, state: State, pause: Pause) -> None:
             if rates is not None:
                 target.set_meter(meter.name, index, rates)
         await pause()
-    target.policy = source.policy
+    for table in POLICIES:
+        target.set_policy(table, source.policy(table))
     for session, truncate in source.clone_sessions().items():
         target.set_clone_session(session, truncate)
     state.notes, state.digests, state.sessions = saved.notes, saved.digests, saved.sessions

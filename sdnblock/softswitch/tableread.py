@@ -9,13 +9,12 @@ from finsy.proto import p4r
 from sdnblock.softswitch.answer import Answer, encode_entity
 from sdnblock.softswitch.bytestring import encode
 from sdnblock.softswitch.constants import const_entries
-from sdnblock.softswitch.dataplane import Entry
+from sdnblock.softswitch.dataplane import POLICIES, Entry
 from sdnblock.softswitch.encode import EntryEncoder, set_match
 from sdnblock.softswitch.packing import ACTION_MASK, Packer
 from sdnblock.softswitch.refusal import invalid, missing
 from sdnblock.softswitch.snapshot import Encode, Snapshot
 from sdnblock.softswitch.state import DEFAULT_ENTRY, NO_NOTE, Note, State
-from sdnblock.softswitch.tablewrite import POLICY_TABLE
 
 
 def read_table_entries(
@@ -142,9 +141,8 @@ def _const_entries(packer: Packer, request: p4r.TableEntry, answer: Answer) -> N
 def _default_entry(state: State, packer: Packer, request: p4r.TableEntry, answer: Answer) -> None:
     table = packer.table
     number, arguments = table.default
-    if table.name == POLICY_TABLE:
-        policy = state.dataplane.policy
-        arguments = (policy.threshold, policy.window)
+    if table.name in POLICIES:
+        arguments = state.dataplane.policy(table.name)
     note = state.notes.get(table.name, {}).get(DEFAULT_ENTRY, NO_NOTE)
     wanted = _wanted_action(packer, request)
     if (

@@ -14,7 +14,7 @@ from finsy.proto import p4r
 
 from sdnblock.errors import SdnblockError
 from sdnblock.softswitch.constants import const_entries
-from sdnblock.softswitch.dataplane import Outcome, Policy, Value
+from sdnblock.softswitch.dataplane import POLICIES, Outcome, Value
 from sdnblock.softswitch.packing import Packer
 from sdnblock.softswitch.refusal import (
     ALREADY_EXISTS,
@@ -31,9 +31,6 @@ from sdnblock.softswitch.state import DEFAULT_ENTRY, MAX_METADATA, NO_NOTE, Note
 INSERT: Final = p4r.Update.INSERT
 MODIFY: Final = p4r.Update.MODIFY
 DELETE: Final = p4r.Update.DELETE
-
-POLICY_TABLE: Final = "request_window"
-"""The keyless table whose default action holds the request-rate policy."""
 
 
 class TableWriter:
@@ -173,7 +170,7 @@ class TableWriter:
             raise invalid("a default entry has neither match fields nor a priority")
         if table.const_default:
             raise denied(f"the default entry of {table.name} is constant")
-        if table.name != POLICY_TABLE:
+        if table.name not in POLICIES:
             raise unimplemented(f"the default entry of {table.name} cannot be changed here")
         note = _check_extras(packer, entry)
         _, arguments = table.default
@@ -181,8 +178,7 @@ class TableWriter:
             _, arguments = packer.action(entry.action, default=True)
         else:
             note = NO_NOTE
-        threshold, window = arguments
-        self._dataplane.policy = Policy(threshold, window)
+        self._dataplane.set_policy(table.name, arguments)
         self._state.note(table.name, DEFAULT_ENTRY, note)
 
     def _const(self, packer: Packer, kind: int, entry: p4r.TableEntry) -> None:

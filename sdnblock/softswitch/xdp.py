@@ -31,7 +31,6 @@ from sdnblock.softswitch.dataplane import (
     Event,
     MeterRates,
     Outcome,
-    Policy,
     Value,
 )
 from sdnblock.softswitch.takeover import MAPS, PROGRAMS, Pins, fits, set_ports
@@ -331,37 +330,34 @@ class XdpDataplane:
         packed = layout.pack_meter(rates, time.monotonic_ns())
         self._must(self._map(meter), layout.INDEX.pack(index), packed, BPF_F_LOCK)
 
-    @property
-    def policy(self) -> Policy:
-        """The request-rate policy in force."""
-        threshold, window, _, _ = self._settings()
-        return Policy(threshold, window)
+    def policy(self, table: str) -> tuple[int, ...]:
+        """The arguments of a policy table in force."""
+        return tuple(self._settings()[layout.POLICY_FIELDS[table]])
 
-    @policy.setter
-    def policy(self, policy: Policy) -> None:
-        _, _, session, length = self._settings()
-        self._set_settings(policy.threshold, policy.window, session, length)
+    def set_policy(self, table: str, arguments: tuple[int, ...]) -> None:
+        """Set them."""
+        self._set_settings(layout.POLICY_FIELDS[table], arguments)
 
     def set_clone_session(self, session: int, truncate: int | None) -> None:
         """Whether, and how long, samples go to the controller. Raises ValueError for a
         session that the program does not use."""
         if session != CLONE_SESSION:
             raise ValueError(f"the program samples to session {CLONE_SESSION} only")
-        threshold, window, _, _ = self._settings()
-        self._set_settings(threshold, window, int(truncate is not None), truncate or 0)
+        self._set_settings(layout.SESSION_FIELDS, (int(truncate is not None), truncate or 0))
 
     def clone_sessions(self) -> dict[int, int]:
         """Sessions that exist, with their truncation."""
-        _, _, session, length = self._settings()
+        session, length = self._settings()[layout.SESSION_FIELDS]
         return {CLONE_SESSION: length} if session else {}
 
-    def _settings(self) -> tuple[int, int, int, int]:
+    def _settings(self) -> list[int]:
         raw = self._map("settings").lookup(_ZERO) or bytes(layout.SETTINGS.size)
-        first, second, third, fourth = layout.SETTINGS.unpack(raw[: layout.SETTINGS.size])
-        return first, second, third, fourth
+        return list(layout.SETTINGS.unpack(raw[: layout.SETTINGS.size]))
 
-    def _set_settings(self, *values: int) -> None:
-        self._must(self._map("settings"), _ZERO, layout.SETTINGS.pack(*values))
+    def _set_settings(self, fields: slice, values: Sequence[int]) -> None:
+        settings = self._settings()
+        settings[fields] = values
+        self._must(self._map("settings"), _ZERO, layout.SETTINGS.pack(*settings))
 
     # --- events -------------------------------------------------------------------------
 

@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from sdnblock.block import TCP, UDP
+from sdnblock.block import TCP, UDP, Action
 
 DeviceTarget = Literal["auto", "bmv2", "xdp"]
 """Which device config a switch takes: BMv2's JSON or the BPF object of XDP.
 
 ``auto`` asks the switch (see ``switches/p4runtime/pipeline.py``).
 """
+
+Protocol = Literal["p4runtime", "openflow"]
+"""Southbound protocols."""
 
 DEFAULT_SIP_PORTS: Final = frozenset(
     (protocol, port) for protocol in (UDP, TCP) for port in range(5060, 5091)
@@ -41,13 +44,42 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class WalkSettings:
+    """The walk over our servers' answers to each remote (``p4/include/outcome.p4``)."""
+
+    threshold: int = 0
+    """The score that convicts, up to 65535; 0: off."""
+    memory_seconds: float = 600.0
+    """A remote that nothing was answered for so long is forgotten."""
+    hold_seconds: float = 60.0
+    """For how long the switch itself holds a remote that crossed."""
+    response: Action = Action.WATCH
+    """What it does with it: ``drop``, ``limit``, or ``watch`` (only tell)."""
+    weights: tuple[tuple[str, bool, int], ...] = ()
+    """(message kind, after a challenge, weight): a weight above zero fails, below succeeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstSettings:
+    """Copies of the first packets of unknown sources (``p4/include/sample.p4``)."""
+
+    packets: int = 0
+    """Requests of each remote in an epoch that are copied, and our answers to them; 0: off."""
+    epoch_seconds: float = 1200.0
+    """About how long a remote is remembered: rounded to 2**n * 1.024 ms."""
+    rate: int = 500
+    """Packets a second of requests, and as many of answers, over all networks."""
+    burst: int = 500
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchSettings:
     """One switch: how to reach it, and its settings that are not blocks."""
 
     name: str
     """The switch's name in the configuration, in logs and listings."""
     address: str = "127.0.0.1:9559"
-    """``host:port`` (IPv6 in brackets) or ``unix:/path``."""
+    """``host:port`` (IPv6 in brackets) or ``unix:/path``; OpenFlow: where we listen."""
     device_id: int = 1
     """P4Runtime device id, from 1 to 2**64-1."""
     trusted_ports: frozenset[int] = frozenset()
@@ -66,12 +98,16 @@ class SwitchSettings:
     """Packets a second of all watched targets together that are sent to us; 0: none."""
     sample_burst: int = 100
     """Packets that may be sampled at once."""
-    sample_bytes: int = 512
+    sample_bytes: int = 0
     """Bytes of a sampled frame that are sent; 0: the whole frame."""
     request_threshold: int = 0
     """SIP requests within the window that make a switch report a source; 0: off."""
     request_window_seconds: float = 1.0
     """Length of that window."""
+    walk: WalkSettings = WalkSettings()
+    """What makes a switch report, and hold, a remote for what our servers answer it."""
+    first: FirstSettings = FirstSettings()
+    """Copies of first packets."""
     target: DeviceTarget = "auto"
     """Which device config to push."""
     p4info: Path | None = None
@@ -87,3 +123,7 @@ class SwitchSettings:
     """Seconds after which an unanswered request means that the switch is lost."""
     pipeline_timeout: float = 60.0
     """The same for replacing the pipeline, which takes longer."""
+    protocol: Protocol = "p4runtime"
+    """What is spoken; an OpenFlow switch connects to us at ``address``."""
+    datapath_id: int = 0
+    """OpenFlow datapath id: which of the switches that connect this one is."""

@@ -66,27 +66,27 @@ class Bmv2Client:
         self._replication = [self._flood_group(ports)]
         if scenario.sample:
             self._replication.append(_clone_session())
-        config = p4r.ForwardingPipelineConfig(
+        pipeline = p4r.ForwardingPipelineConfig(
             p4info=self._names.p4info, p4_device_config=artifact(BMV2_JSON).read_bytes()
         )
         self._stub.SetForwardingPipelineConfig(
             p4r.SetForwardingPipelineConfigRequest(
-                device_id=1, election_id=_ELECTION, config=config,
+                device_id=1, election_id=_ELECTION, config=pipeline,
                 action=p4r.SetForwardingPipelineConfigRequest.VERIFY_AND_COMMIT,
             )
         )  # fmt: skip
         self._write(self._replication)
-        digest = p4r.DigestEntry(
-            digest_id=self._names.digest, config=p4r.DigestEntry.Config(max_list_size=1)
-        )
-        self._write([p4r.Entity(digest_entry=digest)])
-        meters = [("limit_meter", index, rates) for index, rates in scenario.meters.items()]
-        if scenario.sample_meter:
-            meters.append(("sample_meter", 0, scenario.sample_meter))
-        self._write([self._meter(*each) for each in meters], p4r.Update.MODIFY)
-        policy = self._entry(TableEntry("request_window", (), "request_policy", scenario.policy))
-        policy.table_entry.is_default_action = True
-        self._write([policy], p4r.Update.MODIFY)
+        config = p4r.DigestEntry.Config(max_list_size=1)
+        self._write([
+            p4r.Entity(digest_entry=p4r.DigestEntry(digest_id=digest, config=config))
+            for digest in self._names.digests.values()
+        ])  # fmt: skip
+        meters = [self._meter(*cell, rates) for cell, rates in scenario.meters.items()]
+        self._write(meters, p4r.Update.MODIFY)
+        for table, arguments in scenario.policies.items():
+            policy = self._entry(TableEntry(table, (), self._names.policies[table], arguments))
+            policy.table_entry.is_default_action = True
+            self._write([policy], p4r.Update.MODIFY)
         self._write([self._entry(each) for each in scenario.entries])
 
     def collect(self, scenario: Scenario, answer: Answer) -> None:
@@ -118,6 +118,7 @@ class Bmv2Client:
 
     def _stream(self, answer: Answer) -> None:
         until = time.monotonic() + _QUIET
+        names = {number: name for name, number in self._names.digests.items()}
         while time.monotonic() < until:
             try:
                 message = self._messages.get(timeout=0.05)
@@ -126,10 +127,11 @@ class Bmv2Client:
             until = time.monotonic() + _QUIET
             if message.HasField("digest"):
                 for data in message.digest.data:
-                    remote, requests, port = (
+                    remote, value, port = (
                         int.from_bytes(each.bitstring, "big") for each in data.struct.members
                     )
-                    answer.digests.append([f"{remote:032x}", requests, port])
+                    name = names[message.digest.digest_id]
+                    answer.digests.append([name, f"{remote:032x}", value, port])
                 ack = p4r.DigestListAck(
                     digest_id=message.digest.digest_id, list_id=message.digest.list_id
                 )

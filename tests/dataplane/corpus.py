@@ -14,7 +14,8 @@ REQUESTS = (
     "INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "SUBSCRIBE", "NOTIFY",
     "PUBLISH", "REFER", "INFO", "MESSAGE", "UPDATE", "PRACK",
 )  # fmt: skip
-LONG_WINDOW = 1 << 30
+LONG = 1 << 30
+"""Ticks that no scenario lasts."""
 
 
 def n4(text: str) -> int:
@@ -106,21 +107,22 @@ def _limits() -> list[Scenario]:
     entry = TableEntry("source_v4", (n4("203.0.113.7"),), "limit", (77,))
     return [
         _scenario("limit, meter unset", frames, [entry]),
-        _scenario("limit, burst of three", frames, [entry], meters={77: slow}),
-        _scenario("limit, another cell is set", frames, [entry], meters={78: slow}),
+        _scenario("limit, burst of three", frames, [entry], meters={("limit_meter", 77): slow}),
+        _scenario("limit, another cell is set", frames, [entry],
+                  meters={("limit_meter", 78): slow}),
         _scenario("one cell, two targets", [p.v4(), p.v6()] * 3, [
             entry, TableEntry("prefix_v6", ((n6("2001:db8::"), 32),), "limit", (77,)),
-        ], meters={77: slow}),
+        ], meters={("limit_meter", 77): slow}),
         _scenario("peak above committed", frames, [entry],
-                  meters={77: MeterRates(cir=1, cburst=1, pir=1, pburst=4)}),
+                  meters={("limit_meter", 77): MeterRates(cir=1, cburst=1, pir=1, pburst=4)}),
         _scenario("flow limit, last cell", frames, [
             TableEntry("flow_v4", (p.UDP, n4("203.0.113.7"), 5060, n4("198.51.100.9"), 5060),
                        "limit", (16383,)),
-        ], meters={16383: slow}),
+        ], meters={("limit_meter", 16383): slow}),
         _scenario("limit, cells that are not there", both, [
             TableEntry("source_v4", (n4("203.0.113.7"),), "limit", (16384,)),
             TableEntry("source_v6", (n6("2001:db8::7"),), "limit", (65535,)),
-        ], meters={16383: slow}),
+        ], meters={("limit_meter", 16383): slow}),
     ]  # fmt: skip
 
 
@@ -200,7 +202,7 @@ def _parsing() -> list[Scenario]:
         _scenario("IPv6 oddities", frames6),
         _scenario("IPv6 oddities, dropped", frames6, [drop6]),
         _scenario("not IP", others, [drop4]),
-        _scenario("cut short", cut, policy=(3, LONG_WINDOW)),
+        _scenario("cut short", cut, policies=_window(3)),
         _scenario("cut short, flow", cut, [
             TableEntry("flow_v4", (p.UDP, n4("203.0.113.7"), 5060, n4("198.51.100.9"), 5060),
                        "drop"),
@@ -252,41 +254,45 @@ def _messages() -> list[Scenario]:
     ]  # fmt: skip
 
 
+def _window(threshold: int, ticks: int = LONG) -> dict[str, tuple[int, ...]]:
+    return {"request_window": (threshold, ticks)}
+
+
 def _windows() -> list[Scenario]:
     first, second = "203.0.113.7", "203.0.113.8"
     mixed = [p.v4(source=source) for source in (first, second, first, first, second, first)]
     colliding = collision(first)
     return [
-        _scenario("window of three", mixed, policy=(3, LONG_WINDOW)),
-        _scenario("window of one", mixed, policy=(1, LONG_WINDOW)),
-        _scenario("window off", mixed, policy=(0, LONG_WINDOW)),
-        _scenario("window of no length", mixed, policy=(2, 0)),
+        _scenario("window of three", mixed, policies=_window(3)),
+        _scenario("window of one", mixed, policies=_window(1)),
+        _scenario("window off", mixed, policies=_window(0)),
+        _scenario("window of no length", mixed, policies=_window(2, 0)),
         _scenario("window, IPv6 counts by /64", [
             p.v6(source=f"2001:db8:0:{n % 2}::{n + 1}") for n in range(8)
-        ], policy=(3, LONG_WINDOW)),
+        ], policies=_window(3)),
         _scenario("only requests count", [
             p.v4(b"SIP/2.0 200 OK\r\n\r\n"), p.v4(b"\r\n\r\n"), p.v4(b"nonsense nonsense"), p.v4(),
             p.v4(b"REGISTER sip:x SIP/2.0\r\n"),
-        ], policy=(2, LONG_WINDOW)),
+        ], policies=_window(2)),
         _scenario("dropped requests do not count", [p.v4()] * 4,
-                  [TableEntry("source_v4", (n4(first),), "drop")], policy=(2, LONG_WINDOW)),
+                  [TableEntry("source_v4", (n4(first),), "drop")], policies=_window(2)),
         _scenario("allowed requests do not count", [p.v4()] * 4,
-                  [TableEntry("allow_v4", ((n4(first), 32),), "allow")], policy=(2, LONG_WINDOW)),
-        _scenario("trusted requests do not count", [p.v4()] * 4, policy=(2, LONG_WINDOW), port=3),
+                  [TableEntry("allow_v4", ((n4(first), 32),), "allow")], policies=_window(2)),
+        _scenario("trusted requests do not count", [p.v4()] * 4, policies=_window(2), port=3),
         Scenario("window passes, the count begins again", BASE, [
             # 200 ticks are 0.205 s. Two in one window, two in the next, three in the last.
             Packet(1, p.v4(), pause) for pause in (0, 0, 0.4, 0, 0.4, 0, 0)
-        ], policy=(3, 200)),
+        ], policies=_window(3, 200)),
         Scenario("a passed slot is anybody's", BASE, [
             Packet(1, p.v4(source=source), pause) for source, pause in (
                 (first, 0), (first, 0), (colliding, 0.4), (colliding, 0), (first, 0),
                 (colliding, 0), (first, 0.4), (first, 0), (first, 0),
             )
-        ], policy=(3, 200)),
+        ], policies=_window(3, 200)),
         _scenario("collision convicts nobody", [
             p.v4(source=first), p.v4(source=colliding), p.v4(source=colliding),
             p.v4(source=colliding), p.v4(source=first), p.v4(source=first),
-        ], policy=(3, LONG_WINDOW)),
+        ], policies=_window(3)),
     ]  # fmt: skip
 
 
@@ -317,7 +323,7 @@ def _samples() -> list[Scenario]:
     return [
         _scenario("watched packets are sampled", frames, watch, sample=True),
         _scenario("nobody to sample for", frames, watch),
-        _scenario("a budget of two", frames, watch, sample=True, sample_meter=two),
+        _scenario("a budget of two", frames, watch, sample=True, meters={("sample_meter", 0): two}),
         _scenario("trusted packets are not sampled", frames, watch, sample=True, port=3),
     ]
 
@@ -333,11 +339,152 @@ def _forwarding() -> list[Scenario]:
     ]
 
 
+KINDS_404, KINDS_401, KINDS_2XX = 22, 20, 17
+WEIGHTS = [
+    TableEntry("outcome", (KINDS_404, 0), "fail", (4,)),
+    TableEntry("outcome", (KINDS_404, 1), "fail", (4,)),
+    TableEntry("outcome", (KINDS_401, 1), "fail", (1,)),
+    TableEntry("outcome", (KINDS_2XX, 0), "succeed", (3,)),
+    TableEntry("outcome", (KINDS_2XX, 1), "succeed", (3,)),
+]
+
+
+def _answer(status: int, to: str = "203.0.113.7") -> Packet:
+    """A response of ours, from the trusted port."""
+    text = f"SIP/2.0 {status} Reason\r\n\r\n".encode()
+    packet = p.ip4(p.udp(text), p.UDP, "198.51.100.9", to)
+    return Packet(3, p.ether(packet, 0x0800, to=p.STRANGER))
+
+
+def _answer6(status: int, to: str) -> Packet:
+    text = f"SIP/2.0 {status} Reason\r\n\r\n".encode()
+    packet = p.ip6(p.udp(text), p.UDP, "2001:db8:5::9", to)
+    return Packet(3, p.ether(packet, 0x86DD, to=p.STRANGER))
+
+
+def _walk(name: str, packets: list[Packet], policy: tuple[int, ...] = (12, LONG, LONG, 2),
+          extra: list[TableEntry] | None = None, **more: object) -> Scenario:  # fmt: skip
+    policies = {"outcome_policy": policy}
+    entries = BASE + WEIGHTS + (extra or [])
+    return Scenario(name, entries, packets, policies=policies, **more)  # type: ignore[arg-type]
+
+
+def _walks() -> list[Scenario]:
+    guilty, other = Packet(1, p.v4()), Packet(1, p.v4(source="203.0.113.8"))
+    not_sip = Packet(1, p.v4(destination=80))
+    three = [_answer(404)] * 3
+    colliding = collision("203.0.113.7")
+    allow = TableEntry("allow_v4", ((n4("203.0.113.0"), 24),), "allow")
+    watch = TableEntry("source_v4", (n4("203.0.113.7"),), "watch")
+    limiter = zlib.crc32(bytes(10) + b"\xff\xff" + n4("203.0.113.7").to_bytes(4, "big")) & 1023
+    two = MeterRates(cir=1, cburst=2, pir=1, pburst=2)
+    short = 200  # ticks: 0.205 s
+    return [
+        _walk("three failures, then nothing gets in", [*three, guilty, other, not_sip, guilty]),
+        _walk("two failures are not enough", [*three[:2], guilty]),
+        _walk("told only", [*three, guilty], (12, LONG, LONG, 0)),
+        _walk("no such response", [*three, guilty], (12, LONG, LONG, 7)),
+        _walk("the walk is off", [*three, guilty], (0, LONG, LONG, 2)),
+        _walk("held by a limit", [*three, *[guilty] * 4], (12, LONG, LONG, 1),
+              meters={("held_meter", limiter): two}),
+        _walk("held by a limit that is not set", [*three, *[guilty] * 3], (12, LONG, LONG, 1)),
+        _walk("successes lower the score", [
+            *three[:2], _answer(200), _answer(404), guilty, _answer(404), guilty,
+        ]),
+        _walk("never below zero", [_answer(404), *[_answer(200)] * 5, *three, guilty]),
+        _walk("a first challenge is nobody's fault", [
+            *[_answer(401), _answer(200)] * 10, guilty,
+        ]),
+        _walk("challenges upon challenges", [_answer(401)] * 15 + [guilty]),
+        _walk("407 after 401 has no weight, and is a challenge", [
+            _answer(401), _answer(407), _answer(401), _answer(401), _answer(404), _answer(404),
+            _answer(401), _answer(401), guilty,
+        ], (10, LONG, LONG, 2)),
+        _walk("provisional responses do not count", [*three[:2], *[_answer(180)] * 3, guilty]),
+        _walk("every status", [_answer(status) for status in
+                               (100, 200, 302, 400, 401, 403, 404, 407, 486, 503, 603, 700)],
+              (1, LONG, LONG, 2)),
+        _walk("it begins again after crossing", [*three, *three, guilty]),
+        _walk("one weight above the threshold", [_answer(404), guilty], (3, LONG, LONG, 2)),
+        _walk("IPv6 counts by /64", [
+            *[_answer6(404, f"2001:db8:0:1::{n}") for n in range(1, 4)],
+            Packet(1, p.v6(source="2001:db8:0:1::99")), Packet(1, p.v6(source="2001:db8:0:2::1")),
+        ]),
+        _walk("a collision convicts nobody", [
+            _answer(404), *[_answer(404, colliding)] * 4, guilty,
+            Packet(1, p.v4(source=colliding)), *three[:2], guilty,
+            Packet(1, p.v4(source=colliding)),
+        ]),
+        _walk("the allowlisted are not held", [*three, guilty], extra=[allow]),
+        _walk("the watched are not held", [*three, guilty], extra=[watch]),
+        _walk("from the untrusted side nothing counts", [
+            Packet(1, p.v4(b"SIP/2.0 404 Not Found\r\n\r\n"))
+        ] * 4 + [guilty]),
+        _walk("over TCP, and truncated behind it", [
+            Packet(3, p.ether(p.ip4(p.tcp(b"SIP/2.0 404 x\r\n", 5060, 5060), p.TCP), 0x0800))
+        ] * 3),
+        Scenario("the hold passes", BASE + WEIGHTS, [
+            *three, guilty, Packet(1, p.v4(), 0.4), guilty, *three, guilty,
+        ], policies={"outcome_policy": (12, LONG, short, 2)}),
+        Scenario("the memory passes", BASE + WEIGHTS, [
+            *three[:2], Packet(3, three[0].frame, 0.4), guilty, *three[:2], guilty,
+        ], policies={"outcome_policy": (12, short, LONG, 2)}),
+        Scenario("a passed slot of the walk is anybody's", BASE + WEIGHTS, [
+            *three[:2], Packet(3, _answer(404, colliding).frame, 0.4),
+            *[_answer(404, colliding)] * 2, *three, guilty, Packet(1, p.v4(source=colliding)),
+        ], policies={"outcome_policy": (12, short, LONG, 2)}),
+    ]  # fmt: skip
+
+
+def _first_packets() -> list[Scenario]:
+    one, other = Packet(1, p.v4()), Packet(1, p.v4(source="203.0.113.8"))
+    six = [Packet(1, p.v6(source=f"2001:db8:0:1::{n}")) for n in range(1, 5)]
+    colliding = Packet(1, p.v4(source=collision("203.0.113.7")))
+    keepalive, response = Packet(1, p.v4(b"\r\n\r\n")), Packet(1, p.v4(b"SIP/2.0 200 OK\r\n\r\n"))
+    network = zlib.crc32(bytes(10) + b"\xff\xff\xcb\x00\x71\x00") & 15
+    none, two = MeterRates(1, 0, 1, 0), MeterRates(1, 2, 1, 2)
+
+    def first(name: str, packets: list[Packet], extra: list[TableEntry] | None = None,
+              policy: tuple[int, int] = (2, 31), **more: object) -> Scenario:  # fmt: skip
+        policies = {"first_policy": policy, "outcome_policy": (12, LONG, LONG, 2)}
+        entries = BASE + (extra or [])
+        return Scenario(name, entries, packets, policies=policies, sample=True, **more)  # type: ignore[arg-type]
+
+    source = n4("203.0.113.7")
+    return [
+        first("the first two requests of each", [one, other, one, one, other, other]),
+        first("no first packets", [one, other], policy=(0, 31)),
+        first("a shift that leaves nothing", [one] * 3, policy=(2, 255)),
+        first("IPv6 first packets by /64", six),
+        first("only requests are first packets", [keepalive, response, one, one, one]),
+        first("a new remote takes the slot", [one, one, one, colliding, one, one, one]),
+        first("answers to first requests", [
+            _answer(401), one, _answer(401), _answer(180), one, _answer(200), one, _answer(404),
+            _answer(404, "203.0.113.8"),
+        ]),
+        first("dropped, limited, watched and allowed requests are not first", [
+            Packet(1, p.v4(source=f"203.0.113.{n}")) for n in (7, 8, 9, 10, 11)
+        ], [
+            TableEntry("source_v4", (source,), "drop"),
+            TableEntry("source_v4", (source + 1,), "limit", (5,)),
+            TableEntry("source_v4", (source + 2,), "watch"),
+            TableEntry("allow_v4", ((source + 3, 32),), "allow"),
+        ]),
+        first("a network's budget of first packets", [
+            Packet(1, p.v4(source=f"203.0.113.{n}")) for n in range(1, 5)
+        ] + [Packet(1, p.v4(source="192.0.2.1"))], meters={("first_meter", network): two}),
+        first("no budget for answers", [one, _answer(404), one, _answer(404)],
+              meters={("first_meter", 16 + network): none}),
+        first("held remotes are not first", [one, *[_answer(404)] * 3, one],
+              WEIGHTS, policy=(9, 31)),
+    ]  # fmt: skip
+
+
 def corpus() -> list[Scenario]:
     """All scenarios; their names are unique."""
     scenarios = [
         *_blocks(), *_limits(), *_parsing(), *_messages(), *_windows(), *_samples(),
-        *_forwarding(),
+        *_forwarding(), *_walks(), *_first_packets(),
     ]  # fmt: skip
     assert len({each.name for each in scenarios}) == len(scenarios)
     return scenarios

@@ -10,7 +10,7 @@ from tests.dataplane.scenario import TableEntry
 
 
 class Names:
-    """Tables, actions, counters, meters and the digest by name."""
+    """Tables, actions, counters, meters and digests by name."""
 
     def __init__(self) -> None:
         self.p4info = p4i.P4Info()
@@ -19,7 +19,14 @@ class Names:
         self.actions = {each.preamble.name: each for each in self.p4info.actions}
         self.counters = {each.preamble.name: each.preamble.id for each in self.p4info.counters}
         self.meters = {each.preamble.name: each.preamble.id for each in self.p4info.meters}
-        self.digest = self.p4info.digests[0].preamble.id
+        self.digests = {each.preamble.name: each.preamble.id for each in self.p4info.digests}
+        names = {each.preamble.id: each.preamble.name for each in self.p4info.actions}
+        self.policies = {
+            each.preamble.name: names[each.action_refs[0].id]
+            for each in self.p4info.tables
+            if not each.match_fields
+        }
+        """Tables without a key, and their only action."""
 
     def widths(self, table: str) -> list[int]:
         """Bits of a table's fields, in order."""

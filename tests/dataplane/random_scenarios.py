@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 
 from tests.dataplane import packets as p
-from tests.dataplane.corpus import BASE, LONG_WINDOW, REQUESTS
+from tests.dataplane.corpus import BASE, LONG, REQUESTS
 from tests.dataplane.packets import Packet
 from tests.dataplane.scenario import PORTS, Scenario, TableEntry
 
@@ -42,11 +42,25 @@ class _Maker:
         for _ in range(60):
             entry = self._entry()
             entries[entry.table, entry.key] = entry
+        for _ in range(12):
+            action, weight = rng.choice(("fail", "fail", "succeed")), rng.randrange(12)
+            key = (rng.randrange(16, 26), rng.randrange(2))
+            entries["outcome", key] = TableEntry("outcome", key, action, (weight,))
         return Scenario(
             name,
             list(entries.values()),
             [Packet(number // _RUN % PORTS + 1, self._frame()) for number in range(count)],
-            policy=(rng.choice((0, 1, 2, 5, 20)), LONG_WINDOW),
+            policies={
+                "request_window": (rng.choice((0, 1, 2, 5, 20)), LONG),
+                "outcome_policy": (
+                    rng.choice((0, 1, 5, 20)),
+                    LONG,
+                    LONG,
+                    rng.choice((0, 1, 2, 2, 3)),
+                ),
+                # One epoch: the clocks of two switches are not the same.
+                "first_policy": (rng.choice((0, 1, 3, 1000)), 31),
+            },
             sample=rng.random() < 0.5,
         )
 

@@ -37,10 +37,10 @@ class Scenario:
     name: str
     entries: list[TableEntry] = field(default_factory=list)
     packets: list[Packet] = field(default_factory=list)
-    policy: tuple[int, int] = (0, 0)
-    meters: dict[int, MeterRates] = field(default_factory=dict)
-    """Cells of limit_meter."""
-    sample_meter: MeterRates | None = None
+    policies: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Table without a key -> the arguments of its default entry; all zero if it is not there."""
+    meters: dict[tuple[str, int], MeterRates] = field(default_factory=dict)
+    """(Meter, cell) -> its rates."""
     sample: bool = False
     """Whether clone session 250 exists."""
 
@@ -56,13 +56,13 @@ class Answer:
     indirect: dict[str, dict[str, list[int]]] = field(default_factory=dict)
     """Counter -> index -> [packets, bytes], cells that counted something."""
     digests: list[list[Any]] = field(default_factory=list)
-    """[remote as hex, requests, port], in order."""
+    """[name, remote as hex, requests or score, port], in order for each name."""
     samples: list[list[Any]] = field(default_factory=list)
     """[port, reason, frame as hex], in order."""
 
     def to_json(self) -> dict[str, Any]:
         """For the recording."""
-        return dict(vars(self))
+        return {**vars(self), "digests": sorted(self.digests, key=lambda digest: digest[0])}
 
 
 def key_text(key: tuple[int | tuple[int, int], ...]) -> str:

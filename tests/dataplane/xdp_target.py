@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from sdnblock.artifacts import XDP_OBJECT, artifact
-from sdnblock.softswitch.dataplane import Policy, RequestDigest, SampledPacket, Value
+from sdnblock.softswitch.dataplane import POLICIES, RemoteDigest, SampledPacket, Value
 from sdnblock.softswitch.xdp import CLONE_SESSION, Verdict, XdpDataplane
 from tests.dataplane.names import Names
 from tests.dataplane.scenario import DIRECT, INDIRECT, Answer, Scenario, key_text
@@ -37,13 +37,13 @@ class XdpTarget:
             if entry.table == "l2_forward":
                 assert isinstance(entry.key[0], int)
                 forward[entry.key[0].to_bytes(6, "big")] = entry.params[0]
-        if scenario.meters or scenario.sample_meter:
+        if scenario.meters:
             while time.monotonic_ns() % 1_000_000_000 > 500_000_000:
                 time.sleep(0.05)  # no token comes back in the middle of a scenario
-        for index, rates in scenario.meters.items():
-            dataplane.set_meter("limit_meter", index, rates)
-        dataplane.set_meter("sample_meter", 0, scenario.sample_meter)
-        dataplane.policy = Policy(*scenario.policy)
+        for (meter, index), rates in scenario.meters.items():
+            dataplane.set_meter(meter, index, rates)
+        for table, count in POLICIES.items():
+            dataplane.set_policy(table, scenario.policies.get(table, (0,) * count))
         dataplane.set_clone_session(CLONE_SESSION, 0 if scenario.sample else None)
         for packet in scenario.packets:
             time.sleep(packet.pause)
@@ -63,8 +63,8 @@ class XdpTarget:
     def _events(self, answer: Answer) -> None:
         for event in self._dataplane.events():
             match event:
-                case RequestDigest(remote, requests, port):
-                    answer.digests.append([remote.hex(), requests, port])
+                case RemoteDigest(name, remote, value, port):
+                    answer.digests.append([name, remote.hex(), value, port])
                 case SampledPacket(port, reason, frame):
                     answer.samples.append([port, reason, frame.hex()])
 

@@ -6,11 +6,14 @@ before old ones are deleted, so nothing that stays wanted is ever missing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Final
 
 from finsy.proto import p4r
 
+from sdnblock.block import Action
+from sdnblock.switches.p4runtime.counters import KINDS
 from sdnblock.switches.p4runtime.schema import Schema
 from sdnblock.switches.p4runtime.values import encode, shortest
 from sdnblock.switches.settings import SwitchSettings
@@ -31,13 +34,16 @@ DIGEST_ACK_NS: Final = 1_000_000_000
 """Without our ack, a duplicate is sent again after this long."""
 
 _MAX_PORTS: Final = 512
+_NETWORKS: Final = 16
+"""Classes of networks that share the budget of first packets (``SIZE_NETWORKS``)."""
+_RESPONSES: Final = {Action.WATCH: 0, Action.LIMIT: 1, Action.DROP: 2}
 
 Key = tuple[bytes, ...]
 """Exact match values of an entry, canonical, in P4Info order."""
 Data = tuple[int, tuple[bytes, ...]]
 """An action id and its parameters, canonical, in P4Info order."""
 
-SETTING_TABLES: Final = ("port_side", "l2_forward", "sip_port")
+SETTING_TABLES: Final = ("port_side", "l2_forward", "sip_port", "outcome")
 
 
 def wanted_entries(schema: Schema, settings: SwitchSettings) -> dict[str, dict[Key, Data]]:
@@ -54,6 +60,13 @@ def wanted_entries(schema: Schema, settings: SwitchSettings) -> dict[str, dict[K
         "sip_port": {
             (encode(protocol), encode(port)): (actions["sip"].id, ())
             for protocol, port in settings.sip_ports
+        },
+        "outcome": {
+            (encode(KINDS.index(kind)), encode(int(again))): (
+                actions["fail" if weight > 0 else "succeed"].id,
+                (encode(abs(weight)),),
+            )
+            for kind, again, weight in settings.walk.weights
         },
     }
 
@@ -98,12 +111,32 @@ def _entry(
     return update
 
 
-def request_policy(schema: Schema, settings: SwitchSettings) -> p4r.TableEntry:
-    """The default entry of ``request_window``."""
-    action = schema.actions["request_policy"]
-    ticks = round(settings.request_window_seconds / TICK_SECONDS)
-    values = (settings.request_threshold, min(max(1, ticks), (1 << 32) - 1))
-    entry = p4r.TableEntry(table_id=schema.tables["request_window"].id, is_default_action=True)
+def policies(schema: Schema, settings: SwitchSettings) -> list[p4r.TableEntry]:
+    """The default entries that hold the policies of stages."""
+    walk, first = settings.walk, settings.first
+    shift = round(math.log2(max(1.0, first.epoch_seconds / TICK_SECONDS)))
+    return [
+        _policy(
+            schema, "request_window", "request_policy",
+            settings.request_threshold, _ticks(settings.request_window_seconds),
+        ),
+        _policy(
+            schema, "outcome_policy", "set_outcome_policy",
+            walk.threshold, _ticks(walk.memory_seconds), _ticks(walk.hold_seconds),
+            _RESPONSES[walk.response],
+        ),
+        _policy(schema, "first_policy", "set_first_policy", first.packets, min(shift, 31)),
+    ]  # fmt: skip
+
+
+def _ticks(seconds: float) -> int:
+    # Above half the range, "later than" and "earlier than" could not be told apart.
+    return min(max(1, round(seconds / TICK_SECONDS)), (1 << 31) - 1)
+
+
+def _policy(schema: Schema, table: str, name: str, *values: int) -> p4r.TableEntry:
+    action = schema.actions[name]
+    entry = p4r.TableEntry(table_id=schema.tables[table].id, is_default_action=True)
     entry.action.action.action_id = action.id
     for param, value in zip(action.params, values, strict=True):
         entry.action.action.params.add(param_id=param.id, value=encode(value))
@@ -127,7 +160,7 @@ def clone_session(settings: SwitchSettings, truncate: bool = True) -> p4r.Entity
 
     ``truncate``: the switch cuts frames to ``sample_bytes``; BMv2 cannot.
     """
-    if settings.sample_rate <= 0:
+    if settings.sample_rate <= 0 and settings.first.packets <= 0:
         return None
     entity = p4r.Entity()
     session = entity.packet_replication_engine_entry.clone_session_entry
@@ -161,10 +194,10 @@ def _port(replica: p4r.Replica) -> int:
     return replica.egress_port
 
 
-def digest_entry(schema: Schema) -> p4r.Entity:
-    """The configuration of the request-rate digest."""
+def digest_entry(digest_id: int) -> p4r.Entity:
+    """The configuration of a digest."""
     entity = p4r.Entity()
-    entity.digest_entry.digest_id = schema.digest
+    entity.digest_entry.digest_id = digest_id
     config = entity.digest_entry.config
     config.max_timeout_ns = DIGEST_WAIT_NS
     config.max_list_size = DIGEST_LIST
@@ -202,10 +235,10 @@ def _cut(rate: int) -> int:
     return int(rate / 1000000.0 * 1000000.0)
 
 
-def sample_meter(schema: Schema, settings: SwitchSettings) -> p4r.Entity | None:
-    """The budget of samples; None if nothing is sampled."""
-    if settings.sample_rate <= 0:
-        return None
-    return meter_entity(
-        schema.meters["sample_meter"].id, 0, settings.sample_rate, max(1, settings.sample_burst)
-    )
+def budgets(schema: Schema, settings: SwitchSettings) -> dict[str, list[tuple[int, int]]]:
+    """The meters besides ``limit_meter``: name -> (rate, burst) of each cell."""
+    walk, first = (settings.limit_rate, settings.limit_burst), settings.first
+    each = (-(-first.rate // _NETWORKS), -(-first.burst // _NETWORKS))
+    sample = (settings.sample_rate, settings.sample_burst if settings.sample_rate else 0)
+    wanted = {"sample_meter": sample, "held_meter": walk, "first_meter": each}
+    return {name: [rates] * schema.meters[name].size for name, rates in wanted.items()}

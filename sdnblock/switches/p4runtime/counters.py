@@ -51,6 +51,9 @@ VERDICTS: Final = (
     "dropped by limit",
     "watched",
     "limited, passed",
+    "dropped by outcome",
+    "dropped by outcome limit",
+    "limited by outcome, passed",
 )
 """Verdicts by the index of ``verdict``; every packet from the untrusted side has one."""
 

@@ -227,13 +227,15 @@ class P4RuntimeDriver:
                 )
             except BadNotice as error:
                 self._bad(error)
-        elif message.HasField("digest") and message.digest.digest_id == pipeline.schema.digest:
+        elif message.HasField("digest"):
+            digests = {number: name for name, number in pipeline.schema.digests.items()}
+            name = digests.get(message.digest.digest_id)
+            if name is None:
+                return None
             self._queue.dropped += max(0, len(message.digest.data) - QUEUE_SIZE)
             for data in message.digest.data[:QUEUE_SIZE]:
                 try:
-                    self._queue.put(
-                        decode_digest(self.name, self._settings.request_window_seconds, data)
-                    )
+                    self._queue.put(decode_digest(self._settings, name, data))
                 except BadNotice as error:
                     self._bad(error)
             return p4r.DigestListAck(

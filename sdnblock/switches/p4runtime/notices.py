@@ -10,11 +10,12 @@ from typing import Final
 
 from finsy.proto import p4d, p4r
 
-from sdnblock.block import Prefix, Source
+from sdnblock.block import Action, Prefix, Source
 from sdnblock.errors import SwitchError
-from sdnblock.evidence.events import FirstPacket, RateCrossed, SwitchEvidence
-from sdnblock.switches.p4runtime.schema import Schema
+from sdnblock.evidence.events import FirstPacket, OutcomeCrossed, RateCrossed, SwitchEvidence
+from sdnblock.switches.p4runtime.schema import REQUEST_RATE, Schema
 from sdnblock.switches.p4runtime.values import BadValue, number, widen
+from sdnblock.switches.settings import SwitchSettings
 
 QUEUE_SIZE: Final = 4096
 """Events that wait for a slow consumer. Packets take at most half of it: a flood of samples
@@ -45,22 +46,25 @@ def decode_packet(
         raise BadNotice(f"packet-in: {error}") from None
 
 
-def decode_digest(switch: str, window_seconds: float, data: p4d.P4Data) -> RateCrossed:
-    """One ``request_rate_t``. Raises BadNotice."""
+def decode_digest(
+    settings: SwitchSettings, name: str, data: p4d.P4Data
+) -> RateCrossed | OutcomeCrossed:
+    """One ``request_rate_t`` or ``outcome_t``. Raises BadNotice."""
     members = data.struct.members
     if len(members) != 3:
         raise BadNotice(f"digest of {len(members)} members")
     try:
-        return RateCrossed(
-            switch=switch,
-            source=_remote(widen(members[0].bitstring, 16)),
-            requests=number(members[1].bitstring, 16),
-            window_seconds=window_seconds,
-            port=number(members[2].bitstring, 16),
-            time=time.time(),
-        )
+        source = _remote(widen(members[0].bitstring, 16))
+        value = number(members[1].bitstring, 16)
+        port = number(members[2].bitstring, 16)
     except BadValue as error:
         raise BadNotice(f"digest: {error}") from None
+    now, walk = time.time(), settings.walk
+    if name == REQUEST_RATE:
+        window = settings.request_window_seconds
+        return RateCrossed(settings.name, source, value, window, port, now)
+    held = None if walk.response is Action.WATCH else walk.response
+    return OutcomeCrossed(settings.name, source, value, held, walk.hold_seconds, now)
 
 
 def _remote(remote: bytes) -> Source | Prefix:

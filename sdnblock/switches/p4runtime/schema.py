@@ -69,8 +69,8 @@ class Schema:
     actions: dict[str, Action]
     counters: dict[str, Array]
     meters: dict[str, Array]
-    digest: int
-    """Id of the digest ``request_rate_t``."""
+    digests: dict[str, int]
+    """Digests' ids."""
     packet_in: dict[str, Field]
     """Metadata fields of the ``packet_in`` header."""
 
@@ -105,6 +105,9 @@ _TABLES: Final[dict[str, _Shape]] = {
     "prefix_v4": _address("source", LPM)[0],
     "prefix_v6": _address("source", LPM)[1],
     "request_window": (),
+    "outcome": (("kind", 8, EXACT), ("again", 1, EXACT)),
+    "outcome_policy": (),
+    "first_policy": (),
 }
 _ACTIONS: Final[dict[str, tuple[tuple[str, int], ...]]] = {
     "set_side": (("trusted", 1),),
@@ -115,10 +118,19 @@ _ACTIONS: Final[dict[str, tuple[tuple[str, int], ...]]] = {
     "limit": (("meter", 16),),
     "watch": (),
     "request_policy": (("threshold", 16), ("window", 32)),
+    "fail": (("weight", 16),),
+    "succeed": (("weight", 16),),
+    "set_outcome_policy": (("threshold", 16), ("memory", 32), ("hold", 32), ("response", 8)),
+    "set_first_policy": (("packets", 16), ("shift", 8)),
 }
 _COUNTERS: Final = ("message_in", "message_out", "verdict")
-_METERS: Final = ("limit_meter", "sample_meter")
-_DIGEST: Final = ("request_rate_t", ("remote", "requests", "port"))
+_METERS: Final = ("limit_meter", "sample_meter", "held_meter", "first_meter")
+REQUEST_RATE: Final = "request_rate_t"
+OUTCOME: Final = "outcome_t"
+_DIGESTS: Final = {
+    REQUEST_RATE: ("remote", "requests", "port"),
+    OUTCOME: ("remote", "score", "port"),
+}
 _PACKET_IN: Final = (("ingress_port", 16), ("reason", 8))
 
 
@@ -150,7 +162,7 @@ def read_schema(p4info: p4i.P4Info) -> Schema:
             name: _array("counter", name, _find(counters, "counter", name)) for name in _COUNTERS
         },
         meters={name: _array("meter", name, _find(meters, "meter", name)) for name in _METERS},
-        digest=_digest(p4info),
+        digests={name: _digest(p4info, name) for name in _DIGESTS},
         packet_in=_packet_in(p4info),
     )
 
@@ -196,8 +208,8 @@ def _array(kind: str, name: str, array: p4i.Counter | p4i.Meter) -> Array:
     return Array(name, array.preamble.id, array.size)
 
 
-def _digest(p4info: p4i.P4Info) -> int:
-    name, members = _DIGEST
+def _digest(p4info: p4i.P4Info, name: str) -> int:
+    members = _DIGESTS[name]
     digest = _find(_by_name(p4info.digests), "digest", name)
     struct = p4info.type_info.structs.get(digest.type_spec.struct.name)
     if struct is None or tuple(member.name for member in struct.members) != members:

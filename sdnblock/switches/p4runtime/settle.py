@@ -38,11 +38,12 @@ class Settler:
         wanted = configure.wanted_entries(schema, settings)
         for table in configure.SETTING_TABLES:
             await self._table(table, wanted[table])
-        await self._entity(configure.digest_entry(schema), "the request-rate digest")
-        await self._policy(configure.request_policy(schema, settings))
-        meter = configure.sample_meter(schema, settings)
-        if meter is not None:
-            await self._meter(meter)
+        for name, digest in schema.digests.items():
+            await self._entity(configure.digest_entry(digest), f"the digest {name}")
+        for policy in configure.policies(schema, settings):
+            await self._policy(policy)
+        for meter, rates in configure.budgets(schema, settings).items():
+            await self._meter(meter, rates)
         await self._replication(
             configure.clone_session(settings, truncate=self._target != "bmv2"),
             _sample_session(),
@@ -66,17 +67,26 @@ class Settler:
         held = await self._read_one(p4r.Entity(table_entry=key))
         if held is None or _policy(held.table_entry) != _policy(wanted):
             update = p4r.Update(type=p4r.Update.MODIFY, entity=p4r.Entity(table_entry=wanted))
-            await self._write([update], "the request-rate threshold")
+            table = self._table_name(wanted.table_id)
+            await self._write([update], f"the default entry of {table}")
 
-    async def _meter(self, wanted: p4r.Entity) -> None:
-        key = p4r.Entity()
-        key.meter_entry.meter_id = wanted.meter_entry.meter_id
-        key.meter_entry.index.CopyFrom(wanted.meter_entry.index)
-        held = await self._read_one(key)
-        rates = wanted.meter_entry.config
-        if held is None or not configure.same_rates(held.meter_entry.config, rates):
-            update = p4r.Update(type=p4r.Update.MODIFY, entity=wanted)
-            await self._write([update], "the sampling rate")
+    async def _meter(self, name: str, wanted: Sequence[tuple[int, int]]) -> None:
+        meter = self._schema.meters[name]
+        held: dict[int, p4r.MeterConfig] = {}
+        key = p4r.Entity(meter_entry=p4r.MeterEntry(meter_id=meter.id))
+        async for entities in self._session.read(key, meter.size):
+            for entity in entities:
+                held[entity.meter_entry.index.index] = entity.meter_entry.config
+        updates = []
+        for index, (rate, burst) in enumerate(wanted):
+            entity = configure.meter_entity(meter.id, index, rate, burst)
+            config = held.get(index)
+            if config is None or not configure.same_rates(config, entity.meter_entry.config):
+                updates.append(p4r.Update(type=p4r.Update.MODIFY, entity=entity))
+        await self._write(updates, f"a rate of {name}")
+
+    def _table_name(self, table_id: int) -> str:
+        return next(t.name for t in self._schema.tables.values() if t.id == table_id)
 
     async def _entity(self, wanted: p4r.Entity, what: str) -> None:
         """Insert an entity, or modify the one that is there, if it differs."""
