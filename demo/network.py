@@ -1,24 +1,37 @@
-"""Hosts in network namespaces around one switch namespace, over veth pairs.
+"""Hosts in network namespaces around switch namespaces, over veth pairs. The demo's:
 
-    sweeper    --- p1 [ switch ] p5 --- server
-    enumerator --- p2 [        ]
-    quiet      --- p3 [        ]
-    phones     --- p4 [        ]
-
-In the switch namespace the ports are also members of a Linux bridge: that is the
-"stack" to which the XDP program hands what it does not drop or forward itself.
+sweeper    --- p1 [ switch ] p5 --- server
+enumerator --- p2 [        ]
+quiet      --- p3 [        ]
+phones     --- p4 [        ]
 """
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, Protocol
 
 from demo.processes import CommandFailed, Process, run
 
 SERVER = "198.51.100.10"
 SERVER_NET = "198.51.100.0/24"
+
+
+class Stage(Protocol):
+    """Named network namespaces in which things can be started."""
+
+    def inside(self, role: str) -> tuple[str, ...]:
+        """The command prefix that runs something in a role's network namespace."""
+
+    def ports(self, switch: str = "switch") -> tuple[str, ...]:
+        """A switch's interfaces, port 1 first."""
+
+    async def start(self, role: str, name: str, *argv: str | Path) -> Process:
+        """Start a process in a role's namespace, logging to ``name``.log."""
 
 
 @dataclass(frozen=True)
@@ -28,38 +41,53 @@ class Host:
     role: str
     address: str
     port: int
+    net: str = ""
+    """A network around the address, all of which the host answers for."""
+    switch: str = "switch"
+    """The role of the switch."""
 
 
 SWEEPER = Host("sweeper", "203.0.113.66", 1)
 ENUMERATOR = Host("enumerator", "203.0.113.67", 2)
 QUIET = Host("quiet", "203.0.113.99", 3)
 PHONES = Host("phones", "192.0.2.10", 4)
-SIP_SERVER = Host("server", SERVER, 5)
+SIP_SERVER = Host("server", SERVER, 5, SERVER_NET)
+"""A scanner sweeps the network: the server answers for all of it."""
 HOSTS = (SWEEPER, ENUMERATOR, QUIET, PHONES, SIP_SERVER)
+
+_numbers: Final = itertools.count()
 
 
 class Network:
     """The namespaces; names carry our process id, so several demos can run at once."""
 
-    def __init__(self, logs: Path) -> None:
+    def __init__(self, logs: Path, hosts: Sequence[Host] = HOSTS) -> None:
         self._logs = logs
-        self._tag = f"sdnb{os.getpid()}"
+        self._hosts = hosts
+        number = next(_numbers)
+        self._tag = f"sdnb{os.getpid()}" + (f"x{number}" if number else "")
         self._made: list[str] = []
 
     def namespace(self, role: str) -> str:
-        """The namespace's name of a role (``switch`` or a host's)."""
+        """The namespace's name of a role (a switch's or a host's)."""
         return f"{self._tag}-{role}"
 
-    def inside(self, role: str) -> tuple[str, str]:
+    def inside(self, role: str) -> tuple[str, ...]:
         """The command prefix that runs something in a role's network namespace.
 
         Not ``ip netns exec``: that also gives another /sys, without the BPF file system.
         """
         return ("nsenter", f"--net=/run/netns/{self.namespace(role)}")
 
+    def ports(self, switch: str = "switch") -> tuple[str, ...]:
+        """A switch's interfaces, port 1 first."""
+        numbers = sorted(host.port for host in self._hosts if host.switch == switch)
+        return tuple(f"p{number}" for number in numbers)
+
     async def create(self) -> None:
         """Make namespaces, cables, addresses and routes. Raises CommandFailed."""
-        for role in ("switch", *(host.role for host in HOSTS)):
+        switches = dict.fromkeys(host.switch for host in self._hosts)
+        for role in (*switches, *(host.role for host in self._hosts)):
             await run("ip", "netns", "add", self.namespace(role))
             self._made.append(role)
             await run("ip", "-n", self.namespace(role), "link", "set", "lo", "up")
@@ -67,35 +95,21 @@ class Network:
                 await run(
                     *self.inside(role), "sysctl", "-qw", f"net.ipv6.conf.{family}.disable_ipv6=1"
                 )
-        switch = self.namespace("switch")
-        await run("ip", "-n", switch, "link", "add", "br0", "type", "bridge", "forward_delay", "0")
-        await run("ip", "-n", switch, "link", "set", "br0", "up")
-        for host in HOSTS:
-            await self._cable(host, switch)
+        for host in self._hosts:
+            await self._cable(host)
 
-    async def _cable(self, host: Host, switch: str) -> None:
-        namespace, port = self.namespace(host.role), f"p{host.port}"
+    async def _cable(self, host: Host) -> None:
+        switch, namespace = self.namespace(host.switch), self.namespace(host.role)
+        port = f"p{host.port}"
         await run(
             *("ip", "link", "add", port, "netns", switch, "type", "veth"),
             *("peer", "name", "eth0", "netns", namespace),
         )
-        await run("ip", "-n", switch, "link", "set", port, "master", "br0", "up")
+        await run("ip", "-n", switch, "link", "set", port, "up")
         await run("ip", "-n", namespace, "link", "set", "eth0", "up")
-        await run("ip", "-n", namespace, "addr", "add", f"{host.address}/32", "dev", "eth0")
-        # Checksums are left to a network card that is not there: compute them.
-        await run(*self.inside(host.role), "ethtool", "-K", "eth0", "tx", "off", ok=(0, 1))
-        if host is SIP_SERVER:
-            for other in HOSTS:
-                if other is not host:
-                    route = ("route", "add", f"{other.address}/32", "dev", "eth0")
-                    await run("ip", "-n", namespace, *route)
-            # A scanner sweeps the network: the server answers for all of it.
-            await run("ip", "-n", namespace, "route", "add", "local", SERVER_NET, "dev", "lo")
-        else:
-            await run(
-                *("ip", "-n", namespace, "route", "add", SERVER_NET),
-                *("dev", "eth0", "src", host.address),
-            )
+        neighbours = [each for each in self._hosts if each.switch == host.switch]
+        for command in host_commands(host, [each for each in neighbours if each is not host]):
+            await run(*self.inside(host.role), *command)
 
     async def start(self, role: str, name: str, *argv: str | Path) -> Process:
         """Start a process in a role's namespace, logging to ``name``.log."""
@@ -111,3 +125,19 @@ class Network:
                 failed.append(str(error))
         self._made.clear()
         return failed
+
+
+def host_commands(host: Host, others: Sequence[Host]) -> list[tuple[str, ...]]:
+    """What gives a host, in its namespace, its addresses on eth0 and routes to the others."""
+    commands: list[tuple[str, ...]] = [
+        ("ip", "addr", "add", f"{host.address}/32", "dev", "eth0"),
+        # Checksums are left to a network card that is not there: compute them. And frames
+        # that XDP redirects to a veth arrive only where GRO is on.
+        ("ethtool", "-K", "eth0", "tx", "off", "gro", "on"),
+    ]
+    if host.net:
+        commands.append(("ip", "route", "add", "local", host.net, "dev", "lo"))
+    routes = dict.fromkeys(other.net or f"{other.address}/32" for other in others)
+    return commands + [
+        ("ip", "route", "add", route, "dev", "eth0", "src", host.address) for route in routes
+    ]

@@ -41,8 +41,12 @@ async def run(*argv: str | Path, ok: Sequence[int] = (0,), seconds: float = 30.0
 class Process:
     """A process in the background, its output in a log file, killed as a group."""
 
-    def __init__(self, process: asyncio.subprocess.Process, name: str, log: Path) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, name: str, log: Path, begin: int
+    ) -> None:
+        """``begin``: where in its log this process began to write."""
         self._process = process
+        self._begin = begin
         self.name = name
         self.log = log
 
@@ -50,6 +54,7 @@ class Process:
     async def start(cls, name: str, argv: Sequence[str | Path], log: Path) -> Process:
         """Start ``argv``; both output streams go to ``log``."""
         with log.open("ab") as output:
+            begin = output.tell()
             process = await asyncio.create_subprocess_exec(
                 *map(str, argv),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -57,7 +62,7 @@ class Process:
                 stderr=output,
                 start_new_session=True,
             )
-        return cls(process, name, log)
+        return cls(process, name, log, begin)
 
     @property
     def running(self) -> bool:
@@ -69,9 +74,13 @@ class Process:
         """Its process id."""
         return self._process.pid
 
+    def said(self) -> str:
+        """Its log since it was started."""
+        return self.log.read_bytes()[self._begin :].decode(errors="replace")
+
     def words(self, lines: int = 5) -> str:
         """The last lines of its log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return "\n".join(self.said().splitlines()[-lines:])
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process itself."""
@@ -94,7 +103,7 @@ class Process:
     async def until_logged(self, text: str, seconds: float = 15.0) -> None:
         """Wait until ``text`` stands in the log. Raises CommandFailed if it ends before."""
         deadline = asyncio.get_running_loop().time() + seconds
-        while text not in self.log.read_text(errors="replace"):
+        while text not in self.said():
             if not self.running:
                 raise CommandFailed(f"{self.name} ended: {self.words()}")
             if asyncio.get_running_loop().time() > deadline:

@@ -1,93 +1,116 @@
-"""What is being shown: Redis, ``sdnblock switchd`` and ``sdnblock run``, as a user starts them."""
+"""What is being shown: Redis, the switches and ``sdnblock run``, as a user starts them."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import sys
+import signal
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from demo.network import Network
+from demo.network import Stage
 from demo.processes import CommandFailed, Process, run
+from demo.recipes import SDNBLOCK, Place
+from demo.whitebox import WhiteBox
 
 RATE_THRESHOLD = 20
 """SIP requests within a second that convict. The phones here send five."""
 
 _CONFIG = """\
-# Everything else has its default.
 [redis]
 url = "unix://{redis}"
 
-[[switch]]
-name = "edge1"
-address = "127.0.0.1:9559"
-device_id = {device}
-trusted_ports = [5]
-
+{switches}
 [controller]
 counters_interval = 1.0
 
+# Everything else has its default.
+"""
+
+DEMO: Final = f"""\
 [detect.request_rate]
-threshold = {threshold}
+threshold = {RATE_THRESHOLD}
 window = 1.0
 action = "drop"   # the default is "limit", since a source of UDP can be forged
 for = "10m"
 """
 
 
-class Protection:
-    """The three processes and a way to ask them things."""
+def one_switch(network: Stage, directory: Path, kind: str = "xdp") -> WhiteBox:
+    """A switch in the role ``switch``; its last port leads to the SIP server."""
+    ports = network.ports()
+    place = Place("edge1", os.getpid(), directory, ports, trusted=(len(ports),))
+    return WhiteBox(network, "switch", kind, place)
 
-    def __init__(self, network: Network, directory: Path) -> None:
-        self._network = network
+
+class Protection:
+    """Redis, switches, the controller, and a way to ask them things.
+
+    ``settings`` is what the configuration says besides where everything is; without
+    ``switches`` there is one, by XDP.
+    """
+
+    def __init__(
+        self,
+        network: Stage,
+        directory: Path,
+        settings: str,
+        switches: Sequence[WhiteBox] = (),
+    ) -> None:
         self._directory = directory
+        self._settings = settings
+        self.switches = switches or (one_switch(network, directory),)
         self.socket = directory / "redis.sock"
         self.config = directory / "sdnblock.toml"
-        self._sdnblock = Path(sys.executable).with_name("sdnblock")
-        self._processes: list[Process] = []
+        self._redis: Process | None = None
+        self.controller: Process | None = None
 
     async def start(self) -> str:
-        """Start all three; returns what switchd says of its interfaces. Raises CommandFailed."""
-        redis = await Process.start(
+        """Start all; returns what switchds say of their interfaces. Raises CommandFailed."""
+        await self.start_redis()
+        for switch in self.switches:
+            await switch.start()
+        config = _CONFIG.format(
+            redis=self.socket, switches="\n".join(switch.config for switch in self.switches)
+        )
+        self.config.write_text(config + self._settings)
+        await self.start_controller()
+        said = [line for switch in self.switches for line in switch.said().splitlines()]
+        return "\n".join(line for line in said if "native XDP" in line or "generic XDP" in line)
+
+    async def start_redis(self) -> None:
+        """Start Redis, empty."""
+        self._redis = await Process.start(
             "redis",
             ("redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "",
              "--dir", self._directory),
             self._directory / "redis.log",
         )  # fmt: skip
-        self._processes.append(redis)
-        await redis.until_logged("eady to accept connections")
-        switchd = await self._network.start(
-            *("switch", "switchd", self._sdnblock, "switchd"),
-            *("--interface", "p1,p2,p3,p4,p5", "--device-id", str(os.getpid())),
+        await self._redis.until_logged("eady to accept connections")
+
+    async def start_controller(self) -> None:
+        """Start the controller and wait until every switch is in step."""
+        self.controller = await Process.start(
+            "controller",
+            (SDNBLOCK, "run", "--config", self.config),
+            self._directory / "controller.log",
         )
-        self._processes.append(switchd)
-        await switchd.until_logged("ready:")
-        self.config.write_text(
-            _CONFIG.format(redis=self.socket, threshold=RATE_THRESHOLD, device=os.getpid())
-        )
-        controller = await self._network.start(
-            *("switch", "controller", self._sdnblock, "run", "--config", self.config),
-        )
-        self._processes.append(controller)
-        await controller.until_logged("in sync")
-        return "\n".join(
-            line
-            for line in switchd.words(20).splitlines()
-            if "native XDP" in line or "generic XDP" in line
-        )
+        for switch in self.switches:
+            await self.controller.until_logged(f"switch {switch.place.name} is in sync", 30)
+
+    async def kill_redis(self) -> None:
+        """SIGKILL; nothing is saved."""
+        await _kill(self._redis)
+
+    async def kill_controller(self) -> None:
+        """SIGKILL: no good-bye to the switches."""
+        await _kill(self.controller)
 
     async def cli(self, *arguments: str, ok: tuple[int, ...] = (0,)) -> str:
-        """Run ``sdnblock ARGUMENTS`` beside the switch and return what it prints."""
-        return await run(
-            *self._network.inside("switch"),
-            self._sdnblock,
-            "--config",
-            self.config,
-            *arguments,
-            ok=ok,
-        )
+        """Run ``sdnblock ARGUMENTS`` and return what it prints."""
+        return await run(SDNBLOCK, "--config", self.config, *arguments, ok=ok)
 
     async def show(self, target: str) -> dict[str, Any] | None:
         """``sdnblock block show TARGET -o json``, None while it is not blocked."""
@@ -102,10 +125,23 @@ class Protection:
 
     def failures(self) -> list[str]:
         """Processes that ended although nobody stopped them."""
-        return [f"{p.name} ended: {p.words()}" for p in self._processes if not p.running]
+        return [f"{p.name} ended: {p.words()}" for p in self._processes() if not p.running]
 
     async def stop(self) -> None:
-        """Stop controller, switch and Redis, in this order."""
-        for process in reversed(self._processes):
-            await process.stop()
-        self._processes.clear()
+        """Stop controller, switches and Redis, in this order."""
+        if self.controller is not None:
+            await self.controller.stop()
+        for switch in self.switches:
+            await switch.stop()
+        if self._redis is not None:
+            await self._redis.stop()
+
+    def _processes(self) -> list[Process]:
+        found = [self._redis, self.controller]
+        return [p for p in found if p] + [p for s in self.switches for p in s.processes]
+
+
+async def _kill(process: Process | None) -> None:
+    assert process is not None, "it is not running"
+    process.signal(signal.SIGKILL)
+    await process.wait(5)

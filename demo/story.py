@@ -13,7 +13,7 @@ from demo.attack import Ear, enumerate_users, probe_quietly, sweep
 from demo.network import ENUMERATOR, QUIET, SWEEPER, Network
 from demo.phones import Phones
 from demo.processes import CommandFailed, Process
-from demo.protection import RATE_THRESHOLD, Protection
+from demo.protection import DEMO, RATE_THRESHOLD, Protection
 from demo.server import start_server
 
 
@@ -49,7 +49,7 @@ class Story:
         self._directory = directory
         self._network = Network(directory)
         self._phones = Phones(self._network, directory)
-        self._protection = Protection(self._network, directory)
+        self._protection = Protection(self._network, directory, DEMO)
         self._sweeper = Ear(self._network, SWEEPER, directory)
         self._enumerator = Ear(self._network, ENUMERATOR, directory)
         self._quiet = Ear(self._network, QUIET, directory)
@@ -123,9 +123,14 @@ class Story:
         result.row(
             f"{name}: replies that leaked",
             str(heard.received),
-            heard.received <= 2 * RATE_THRESHOLD,
+            heard.received <= 3,
         )
-        result.row(f"{name}: first probe to block", f"{took:.2f} s", 0 < took < 5)
+        # Our ear may wake later than the controller: then it is less than nothing.
+        result.row(
+            f"{name}: first probe to block",
+            f"{max(took, 0.0) * 1000:.0f} ms",
+            block is not None and took < 1,
+        )
         result.row(f"{name}: packets dropped in the switch", str(dropped), dropped > 0)
 
     async def _feed(self, result: Result) -> None:
