@@ -1,0 +1,1 @@
+"""The whole of sdnblock on real packets: the same assertions for every kind of switch."""
