@@ -7,7 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.network import ENUMERATOR, QUIET, SERVER, SERVER_NET, SWEEPER, Host, Network
+from demo import sniff
+from demo.network import ENUMERATOR, QUIET, SERVER, SERVER_NET, SWEEPER, Host, Network, Stage
 from demo.phones import SCENARIOS
 from demo.processes import Process
 
@@ -26,7 +27,7 @@ class Heard:
 class Ear:
     """Counts SIP on a host's own interface."""
 
-    def __init__(self, network: Network, host: Host, directory: Path) -> None:
+    def __init__(self, network: Stage, host: Host, directory: Path) -> None:
         self._network = network
         self.host = host
         self._file = directory / f"heard-{host.role}.json"
@@ -35,8 +36,8 @@ class Ear:
     async def start(self) -> None:
         """Begin to count."""
         self._process = await self._network.start(
-            *(self.host.role, f"ear-{self.host.role}", sys.executable, "-m", "demo.sniff"),
-            *("eth0", self._file),
+            *(self.host.role, f"ear-{self.host.role}", sys.executable, "-P"),
+            *(str(sniff.__file__), "eth0", self._file),
         )
 
     def heard(self) -> Heard:

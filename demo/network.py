@@ -12,6 +12,7 @@ import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -45,6 +46,12 @@ class Host:
     """A network around the address, all of which the host answers for."""
     switch: str = "switch"
     """The role of the switch."""
+
+    def networks(self) -> list[str]:
+        """What the others need routes to."""
+        if self.net and ip_address(self.address) in ip_network(self.net):
+            return [self.net]
+        return [f"{self.address}/32", *([self.net] if self.net else [])]
 
 
 SWEEPER = Host("sweeper", "203.0.113.66", 1)
@@ -137,7 +144,7 @@ def host_commands(host: Host, others: Sequence[Host]) -> list[tuple[str, ...]]:
     ]
     if host.net:
         commands.append(("ip", "route", "add", "local", host.net, "dev", "lo"))
-    routes = dict.fromkeys(other.net or f"{other.address}/32" for other in others)
+    routes = dict.fromkeys(net for other in others for net in other.networks())
     return commands + [
         ("ip", "route", "add", route, "dev", "eth0", "src", host.address) for route in routes
     ]

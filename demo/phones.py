@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.network import SERVER, Network
+from demo.network import SERVER, Stage
 from demo.processes import CommandFailed, Process, run
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -26,7 +26,7 @@ class Calls:
 class Phones:
     """Caller 1001 and callee 1002, both registered with their credentials."""
 
-    def __init__(self, network: Network, directory: Path) -> None:
+    def __init__(self, network: Stage, directory: Path) -> None:
         self._network = network
         self._directory = directory
         self._stats = directory / "calls.csv"

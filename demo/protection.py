@@ -13,7 +13,7 @@ from typing import Any, Final
 from demo.network import Stage
 from demo.processes import CommandFailed, Process, run
 from demo.recipes import SDNBLOCK, Place
-from demo.whitebox import WhiteBox
+from demo.whitebox import Switch, WhiteBox
 
 RATE_THRESHOLD = 20
 """SIP requests within a second that convict. The phones here send five."""
@@ -57,7 +57,7 @@ class Protection:
         network: Stage,
         directory: Path,
         settings: str,
-        switches: Sequence[WhiteBox] = (),
+        switches: Sequence[Switch] = (),
     ) -> None:
         self._directory = directory
         self._settings = settings
@@ -98,7 +98,7 @@ class Protection:
             self._directory / "controller.log",
         )
         for switch in self.switches:
-            await self.controller.until_logged(f"switch {switch.place.name} is in sync", 30)
+            await self.controller.until_logged(f"switch {switch.name} is in sync", 30)
 
     async def kill_redis(self) -> None:
         """SIGKILL; nothing is saved."""

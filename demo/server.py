@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from demo.network import SERVER, Network
+from demo.network import SERVER, Stage
+from demo.phones import SCENARIOS
 from demo.processes import Process
 
 _CONFIG = Path(__file__).with_name("kamailio.cfg")
 
 
-async def start_server(network: Network, directory: Path) -> Process:
+async def start_server(network: Stage, directory: Path) -> Process:
     """Start Kamailio in the server's namespace and wait until it listens.
 
     Raises CommandFailed with its last words.
@@ -24,3 +25,11 @@ async def start_server(network: Network, directory: Path) -> Process:
     )
     await process.until_logged("Aliases:")
     return process
+
+
+async def start_gateway(network: Stage) -> Process:
+    """A gateway beside the server, which answers every call abroad."""
+    return await network.start(
+        *("server", "gateway", "sipp", f"{SERVER}:5060", "-sf", SCENARIOS / "answer.xml"),
+        *("-i", SERVER, "-p", "5090", "-nostdin"),
+    )

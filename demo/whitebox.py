@@ -3,10 +3,37 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
+from typing import Protocol
 
 from demo.network import Stage
 from demo.processes import Process, run
 from demo.recipes import KINDS, Command, Daemon, Place
+
+
+class Switch(Protocol):
+    """A switch under a controller, whoever starts it."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the controller's configuration."""
+
+    @property
+    def config(self) -> str:
+        """Its ``[[switch]]`` in the controller's configuration."""
+
+    @property
+    def processes(self) -> Sequence[Process]:
+        """What runs of it, as far as we have started it."""
+
+    def said(self) -> str:
+        """What the daemon that handles the packets has logged."""
+
+    async def start(self) -> None:
+        """Start it, and return once it is ready for a controller. Raises CommandFailed."""
+
+    async def stop(self) -> None:
+        """Stop what was started."""
 
 
 class WhiteBox:
@@ -20,6 +47,11 @@ class WhiteBox:
         self._recipe = KINDS[kind](place)
         self.processes: list[Process] = []
         """What runs, in the order of its start; the last one handles the packets."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the controller's configuration."""
+        return self.place.name
 
     @property
     def config(self) -> str:

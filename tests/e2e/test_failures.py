@@ -58,7 +58,7 @@ async def test_drops_outlive_an_emptied_redis(it: World) -> None:
 
 async def test_a_killed_switch_comes_back_with_every_drop(it: World) -> None:
     stays, new = "203.0.113.88", "203.0.113.89"
-    switch = it.protection.switches[0]
+    switch = it.switch
     await it.feed(stays)
     await it.wire.until(stays, False)
     await switch.kill()

@@ -31,9 +31,8 @@ class World:
         self.kind = kind
         self.directory = directory
         self.network = Network(directory, HOSTS)
-        self.protection = Protection(
-            self.network, directory, "", (one_switch(self.network, directory, kind),)
-        )
+        self.switch = one_switch(self.network, directory, kind)
+        self.protection = Protection(self.network, directory, "", (self.switch,))
         self._wire: Wire | None = None
 
     @property
