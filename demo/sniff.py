@@ -2,7 +2,8 @@
 
 Run in a host's namespace: ``python -m demo.sniff eth0 OUT.json``. OUT is replaced
 five times a second by one JSON object: ``sent``, ``received`` (packets),
-``first_sent``, ``last_sent``, ``last_received`` (Unix seconds, null if none).
+``first_sent``, ``last_sent``, ``last_received`` (Unix seconds, null if none). What a
+switch floods here on its way to others is not counted.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ def main(interface: str, out: Path) -> None:
         except TimeoutError:
             packet, address, now = b"", None, time.time()
         if len(packet) >= 28 and packet[0] == 0x45 and packet[9] == socket.IPPROTO_UDP:
-            outgoing = address is not None and address[2] == socket.PACKET_OUTGOING
-            if outgoing and int.from_bytes(packet[22:24], "big") == _SIP:
+            kind = None if address is None else address[2]
+            if kind == socket.PACKET_OUTGOING and int.from_bytes(packet[22:24], "big") == _SIP:
                 sent += 1
                 first_sent, last_sent = first_sent or now, now
-            elif not outgoing and int.from_bytes(packet[20:22], "big") == _SIP:
+            elif kind == socket.PACKET_HOST and int.from_bytes(packet[20:22], "big") == _SIP:
                 received += 1
                 last_received = now
         if now - written >= 0.2:
