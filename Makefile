@@ -8,14 +8,15 @@ SHELL_VENV := .venv-shell
 BASE_PACKAGES := python3 python3-venv libbpf1 iproute2 procps util-linux ethtool redis-server redis-tools
 DEMO_PACKAGES := $(BASE_PACKAGES) kamailio sip-tester sipvicious
 TEST_PACKAGES := $(DEMO_PACKAGES) clang llvm libbpf-dev linux-libc-dev libc6-dev tcpdump openssl nftables \
-    mininet iputils-ping openvswitch-switch fail2ban
+    mininet iputils-ping openvswitch-switch fail2ban python3-pyinotify
 
-.PHONY: help demo test test-bmv2 fuzz bench p4 xdp lint packages clean
+.PHONY: help demo test test-bmv2 fuzz bench compare p4 xdp lint packages clean
 
 help:
 	@echo 'make demo       the whole loop on real traffic (root)'
 	@echo 'make test       everything that is tested (root)'
 	@echo 'make bench      the figures of the README, measured here (root)'
+	@echo 'make compare    beside fail2ban and pike, on the same traffic: 15 minutes (root)'
 	@echo 'make test-bmv2  against a real BMv2: needs simple_switch_grpc on the PATH (root)'
 	@echo 'make fuzz       the property tests with new seeds (root)'
 	@echo 'make p4         rebuild p4/compiled from the P4 program: needs p4c'
@@ -42,6 +43,9 @@ lint: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m bench
+
+compare: $(VENV)/installed-dev
+	$(BIN)/python -m bench.compare
 
 p4:
 	p4/build.sh

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from demo import sniff
@@ -22,6 +22,8 @@ class Heard:
     first_sent: float | None = None
     last_sent: float | None = None
     last_received: float | None = None
+    statuses: dict[str, int] = field(default_factory=dict)
+    """Status code of a reply -> how many."""
 
 
 class Ear:

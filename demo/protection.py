@@ -125,7 +125,7 @@ class Protection:
 
     def failures(self) -> list[str]:
         """Processes that ended although nobody stopped them."""
-        return [f"{p.name} ended: {p.words()}" for p in self._processes() if not p.running]
+        return [f"{p.name} ended: {p.words()}" for p in self.processes() if not p.running]
 
     async def stop(self) -> None:
         """Stop controller, switches and Redis, in this order."""
@@ -136,7 +136,8 @@ class Protection:
         if self._redis is not None:
             await self._redis.stop()
 
-    def _processes(self) -> list[Process]:
+    def processes(self) -> list[Process]:
+        """All that was started."""
         found = [self._redis, self.controller]
         return [p for p in found if p] + [p for s in self.switches for p in s.processes]
 

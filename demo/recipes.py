@@ -65,15 +65,19 @@ class Recipe:
         return next(step for step in reversed(self.steps) if isinstance(step, Daemon))
 
 
+def bridge(place: Place) -> Recipe:
+    """A Linux bridge: it only forwards, and no controller knows of it."""
+    steps = (
+        _command("ip", "link", "add", "br0", "type", "bridge", "forward_delay", "0"),
+        _command("ip", "link", "set", "br0", "up"),
+        *(_command("ip", "link", "set", port, "master", "br0") for port in place.ports),
+    )
+    return Recipe(steps, "")
+
+
 def xdp(place: Place) -> Recipe:
     """``sdnblock switchd``, with a Linux bridge as the stack behind it where it floods."""
-    bridge: list[Command] = []
-    if not place.forward:
-        bridge = [
-            _command("ip", "link", "add", "br0", "type", "bridge", "forward_delay", "0"),
-            _command("ip", "link", "set", "br0", "up"),
-            *(_command("ip", "link", "set", port, "master", "br0") for port in place.ports),
-        ]
+    stack = () if place.forward else bridge(place).steps
     socket = f"unix:{place.directory}/{place.name}.p4rt"
     switchd = Daemon(
         f"{place.name}-switchd",
@@ -83,7 +87,7 @@ def xdp(place: Place) -> Recipe:
         ),
         "ready:",
     )
-    return Recipe((*bridge, switchd), _p4runtime(place, socket, "xdp"))
+    return Recipe((*stack, switchd), _p4runtime(place, socket, "xdp"))
 
 
 def bmv2(place: Place) -> Recipe:
@@ -160,7 +164,12 @@ def ovs(place: Place) -> Recipe:
     return Recipe(steps, config + _forward(place))
 
 
-KINDS: Final[Mapping[str, Callable[[Place], Recipe]]] = {"xdp": xdp, "bmv2": bmv2, "ovs": ovs}
+KINDS: Final[Mapping[str, Callable[[Place], Recipe]]] = {
+    "xdp": xdp,
+    "bmv2": bmv2,
+    "ovs": ovs,
+    "bridge": bridge,
+}
 """Every kind of switch by its name on command lines."""
 
 

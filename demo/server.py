@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from demo.network import SERVER, Stage
@@ -11,10 +12,10 @@ from demo.processes import Process
 _CONFIG = Path(__file__).with_name("kamailio.cfg")
 
 
-async def start_server(network: Stage, directory: Path) -> Process:
+async def start_server(network: Stage, directory: Path, defines: Sequence[str] = ()) -> Process:
     """Start Kamailio in the server's namespace and wait until it listens.
 
-    Raises CommandFailed with its last words.
+    ``defines`` turn on parts of its configuration. Raises CommandFailed with its last words.
     """
     run_directory = directory / "kamailio"
     run_directory.mkdir()
@@ -22,6 +23,7 @@ async def start_server(network: Stage, directory: Path) -> Process:
         *("server", "kamailio", "kamailio", "-DD", "-E", "-f", _CONFIG),
         *("-l", f"udp:{SERVER}:5060", "-l", f"tcp:{SERVER}:5060"),
         *("-Y", run_directory, "-P", run_directory / "kamailio.pid", "-m", "64", "-M", "8"),
+        *(word for name in defines for word in ("-A", name)),
     )
     await process.until_logged("Aliases:")
     return process

@@ -2,7 +2,8 @@
 
 Run in a host's namespace: ``python -m demo.sniff eth0 OUT.json``. OUT is replaced
 five times a second by one JSON object: ``sent``, ``received`` (packets),
-``first_sent``, ``last_sent``, ``last_received`` (Unix seconds, null if none). What a
+``first_sent``, ``last_sent``, ``last_received`` (Unix seconds, null if none), ``statuses``
+(status code of a reply -> how many). What a
 switch floods here on its way to others is not counted.
 """
 
@@ -24,6 +25,7 @@ def main(interface: str, out: Path) -> None:
     sock.bind((interface, _ETH_P_ALL))
     sock.settimeout(0.1)
     sent = received = 0
+    statuses: dict[str, int] = {}
     first_sent: float | None = None
     last_sent: float | None = None
     last_received: float | None = None
@@ -41,6 +43,9 @@ def main(interface: str, out: Path) -> None:
                 first_sent, last_sent = first_sent or now, now
             elif kind == socket.PACKET_HOST and int.from_bytes(packet[20:22], "big") == _SIP:
                 received += 1
+                status = packet[36:39].decode(errors="replace")
+                if packet.startswith(b"SIP/2.0 ", 28):
+                    statuses[status] = statuses.get(status, 0) + 1
                 last_received = now
         if now - written >= 0.2:
             written = now
@@ -53,6 +58,7 @@ def main(interface: str, out: Path) -> None:
                         "first_sent": first_sent,
                         "last_sent": last_sent,
                         "last_received": last_received,
+                        "statuses": statuses,
                     }
                 )
             )

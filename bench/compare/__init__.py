@@ -1,0 +1,1 @@
+"""sdnblock beside what people use today: the same traffic, the same SIP server."""
