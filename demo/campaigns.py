@@ -6,8 +6,10 @@ The attacker's own address is ``ATTACKER.address``; it also answers for all of
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -139,6 +141,17 @@ CAMPAIGNS: Final[Mapping[str, Campaign]] = {
         Campaign("tollfraud", "sipp with a stolen credential, numbers abroad", tollfraud, 25),
     )
 }
+
+
+async def let_run(processes: Sequence[Process], seconds: float) -> None:
+    """Wait until an attack ends, or its time is over; then, or when cancelled, it is stopped."""
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*(process.wait(seconds) for process in processes))
+    finally:
+        for process in processes:
+            await process.stop(1)
 
 
 async def _svwar(stage: Stage, method: str) -> Process:

@@ -97,13 +97,15 @@ def main() -> int:
     if not SDNBLOCK.exists():
         print("there is no .venv yet: make demo makes it", file=sys.stderr)
         return 1
-    setLogLevel("warning")
+    setLogLevel("output")
     directory = Path(tempfile.mkdtemp(prefix="sdnblock-lab-"))
     topology = TOPOLOGIES[options.topology](SWITCHES[options.switch], directory)
     net = Mininet(topo=topology, controller=None)
     try:
         net.start()
         status = asyncio.run(lab(options, net, directory))
+    except KeyboardInterrupt:
+        status = 130
     except (CommandFailed, RuntimeError) as error:
         print(f"lab: {error}\nlogs are in {directory}", file=sys.stderr)
         return 1

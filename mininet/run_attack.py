@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, Final
 from stage import MininetStage
 
 from demo.attack import Ear, Heard
-from demo.campaigns import ATTACKER, Campaign
+from demo.campaigns import ATTACKER, Campaign, let_run
 from demo.phones import Calls, Phones
 from demo.protection import Protection
 
@@ -53,16 +52,13 @@ async def run_attack(
     await asyncio.sleep(2)  # honest calls begin
     before = await stage.pings_by_second_access() if accesses > 1 else 0
     await ear.start()
-    processes = await campaign.start(stage, directory)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(campaign.seconds):
-            await asyncio.gather(*(process.wait(campaign.seconds) for process in processes))
-    for process in processes:
-        await process.stop(1)
-    await asyncio.sleep(1.5)  # counters are read once more
-    heard = ear.heard()
+    try:
+        await let_run(await campaign.start(stage, directory), campaign.seconds)
+        await asyncio.sleep(1.5)  # counters are read once more
+        heard = ear.heard()
+    finally:
+        await ear.stop()
     after = await stage.pings_by_second_access() if accesses > 1 else 0
-    await ear.stop()
     blocks = json.loads(await protection.cli("block", "list", "-o", "json"))
     calls = await phones.finish()
     return Result(heard, calls, blocks, (before, after) if accesses > 1 else None)

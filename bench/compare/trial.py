@@ -15,7 +15,7 @@ from typing import Final
 
 from bench.compare.contenders import Contender
 from demo.attack import Ear, Heard
-from demo.campaigns import ATTACKER
+from demo.campaigns import ATTACKER, let_run
 from demo.network import SERVER_NET, Host, Network, Stage
 from demo.phones import Calls, Phones
 from demo.processes import Process
@@ -96,19 +96,11 @@ async def trial(
         if attack is None:
             await asyncio.sleep(seconds)
         else:
-            await _let_run(await attack(network, directory), seconds)
+            await let_run(await attack(network, directory), seconds)
+            await asyncio.sleep(0.5)  # the ear writes down the rest
         after = _cpu([server]), _cpu(contender.processes())
         calls = await phones.finish()
         return Outcome(ear.heard(), calls, after[0] - before[0], after[1] - before[1])
-
-
-async def _let_run(processes: list[Process], seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await asyncio.gather(*(process.wait(seconds) for process in processes))
-    for process in processes:
-        await process.stop(1)
-    await asyncio.sleep(0.5)
 
 
 def _cpu(processes: list[Process]) -> float:
