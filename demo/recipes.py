@@ -113,7 +113,7 @@ def ovs(place: Place) -> Recipe:
     base = place.directory / f"{place.name}-ovs"
     environment = [f"{name}={base}" for name in ("OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR")]
     database = f"unix:{base}/db.sock"
-    socket = f"unix:{place.directory}/{place.name}.of"
+    socket = f"unix:{base}/openflow.sock"  # it connects to no socket elsewhere
 
     def vsctl(*words: str) -> Command:
         return _command("env", *environment, "ovs-vsctl", f"--db={database}", *words)

@@ -139,7 +139,7 @@ def test_statistics_are_read_as_os_ken_reads_them(rows: list[tuple[Target, Actio
 def test_changes_and_deletions_name_our_cookie() -> None:
     for command in (flows.Command.MODIFY_STRICT, flows.Command.DELETE_STRICT):
         found = by_os_ken(flows.flow_mod(command, flows.Use.ALLOW, 0, 1, b"", b"", 5))
-        assert (found.cookie, found.cookie_mask) == (flows.COOKIE | 2, flows.EXACT)
+        assert (found.cookie, found.cookie_mask) == (flows.COOKIE | 2, flows.COOKIE_MASK)
         assert (found.out_port, found.out_group) == (of.OFPP_ANY, of.OFPG_ANY)
 
 

@@ -81,7 +81,8 @@ def flow_mod(
 ) -> bytes:
     """A flow modification (7.3.4.1). Changes and deletions reach only flows of ours.
 
-    An added flow counts from zero, also where it replaces its like.
+    An added flow counts from zero, also where it replaces its like. The cookie's mask is never
+    full: for a full one Open vSwitch goes through all flows with that cookie, one by one.
     """
     padding = -(4 + len(match)) % 8
     adds = command is Command.ADD
@@ -93,7 +94,7 @@ def flow_mod(
                 _FLOW_MOD.size + 4 + len(match) + padding + len(instructions),
                 xid,
                 use.cookie,
-                0 if adds else EXACT,
+                0 if adds else COOKIE_MASK,
                 table,
                 command,
                 0,

@@ -9,6 +9,7 @@ from sdnblock.switches.openflow.answers import ErrorAnswer
 
 IS_SLAVE: Final = (1, 10)
 STALE: Final = (11, 0)
+UNSUPPORTED: Final = (11, 1)
 _FULL: Final = {(5, 1), (12, 11)}
 _WORDS: Final = {
     (1, 5): "not permitted",
@@ -20,8 +21,8 @@ _WORDS: Final = {
     (5, 2): "a table that it does not have",
     (5, 3): "overlaps another flow",
     (5, 4): "not permitted",
-    (11, 0): "a newer controller is its master",
-    (11, 1): "roles are not supported",
+    STALE: "a newer controller is its master",
+    UNSUPPORTED: "roles are not supported",
     (12, 1): "the meter is there already",
     (12, 3): "the meter is not there",
     (12, 11): "out of meters",

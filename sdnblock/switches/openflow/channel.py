@@ -1,0 +1,289 @@
+"""One connection of a switch: framing, handshake, echoes, requests matched by xid.
+
+Everything that the switch sends is bounded: a message by its 16-bit length, the answer to a
+request by :data:`MOST_BYTES`. What cannot be read ends the connection; an answer that nobody
+waits for is passed over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from sdnblock.switches.driver import SwitchLost
+from sdnblock.switches.openflow import answers, requests
+from sdnblock.switches.openflow.answers import (
+    HEADER,
+    BadAnswer,
+    ErrorAnswer,
+    Features,
+    PacketIn,
+    Type,
+)
+from sdnblock.switches.openflow.flows import VERSION
+from sdnblock.switches.openflow.refusals import IS_SLAVE, describe
+
+MOST_BYTES: Final = 1 << 28
+"""The longest answer to one request: two million flows. More means a switch gone wrong."""
+_READ: Final = 1 << 16
+_WRITE: Final = 1 << 16
+_XIDS: Final = 0xFFFF_FFFF
+
+OnPacket = Callable[[PacketIn], None]
+
+
+@dataclass
+class _Waiting:
+    """A request whose answer is due."""
+
+    expected: Type
+    done: asyncio.Future[None]
+    parts: list[bytes] = field(default_factory=list)
+    size: int = 0
+    multipart: int | None = None
+
+
+class Refused(SwitchLost):
+    """A request of ours was answered with an error."""
+
+    def __init__(self, label: str, error: ErrorAnswer) -> None:
+        super().__init__(f"{label}: {describe(error)}")
+        self.error = error
+
+
+class Channel:
+    """A connected switch. ``label`` begins every error; ``timeout`` is for one answer."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        label: str,
+        timeout: float,
+    ) -> None:
+        self.label = label
+        self.timeout = timeout
+        self.on_packet: OnPacket | None = None
+        self.malformed = 0
+        """Packet-ins that could not be read."""
+        self._reader = reader
+        self._writer = writer
+        self._xid = 0
+        self._waiting: dict[int, _Waiting] = {}
+        self._errors: dict[int, ErrorAnswer] = {}
+        self._mine: set[range] = set()
+        self._heard = time.monotonic()
+        self._why: SwitchLost | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection still stands."""
+        return self._why is None
+
+    def check(self) -> None:
+        """Raises SwitchLost if the connection has ended."""
+        if self._why is not None:
+            raise SwitchLost(str(self._why))
+
+    async def handshake(self) -> Features:
+        """Hello and features (6.3.1); then the channel runs until it is lost. Raises SwitchLost."""
+        try:
+            async with asyncio.timeout(self.timeout):
+                self._writer.write(requests.hello(self._next()))
+                version, kind, _, body = await self._message()
+                if kind != Type.HELLO:
+                    raise self._lost("it does not begin with a hello: no OpenFlow switch")
+                if not answers.speaks_ours(version, body):
+                    self._writer.write(requests.incompatible(self._next()))
+                    raise self._lost("it does not speak OpenFlow 1.3")
+                self._tasks.append(asyncio.create_task(self._receive(), name=self.label))
+                body = await self.request(requests.features, Type.FEATURES_REPLY)
+                found = answers.parse_features(body)
+        except TimeoutError:
+            raise self._lost("no answer to our hello") from None
+        except (OSError, asyncio.IncompleteReadError, BadAnswer) as error:
+            raise self._lost(_words(error)) from None
+        self._tasks.append(asyncio.create_task(self._keep_alive(), name=self.label))
+        return found
+
+    async def request(self, build: Callable[[int], bytes], expected: Type) -> bytes:
+        """The body of the one answer to a request. Raises Refused, SwitchLost."""
+        (body,) = await self._ask(build, expected)
+        return body
+
+    async def multipart(self, build: Callable[[int], bytes]) -> list[bytes]:
+        """All parts of the answer to a multipart request (7.3.5). Raises Refused, SwitchLost."""
+        return await self._ask(build, Type.MULTIPART_REPLY)
+
+    async def batch(self, builds: Sequence[Callable[[int], bytes]]) -> dict[int, ErrorAnswer]:
+        """Send messages, then a barrier (7.3.8); the errors, by the message's place.
+
+        What is not in the result was done when this returns. Raises SwitchLost.
+        """
+        if not builds:
+            return {}
+        first = self._xid + 1
+        if first + len(builds) >= _XIDS:
+            first = 1
+        self._xid = first + len(builds) - 1
+        mine = range(first, self._xid + 1)
+        self._mine.add(mine)
+        try:
+            buffer = bytearray()
+            for xid, build in zip(mine, builds, strict=True):
+                buffer += build(xid)
+                if len(buffer) >= _WRITE:
+                    await self._send(bytes(buffer))
+                    buffer.clear()
+            if buffer:
+                await self._send(bytes(buffer))
+            await self._ask(requests.barrier, Type.BARRIER_REPLY)
+        finally:
+            self._mine.discard(mine)
+            errors = (
+                {
+                    xid - first: error
+                    for xid in mine
+                    if (error := self._errors.pop(xid, None)) is not None
+                }
+                if self._errors
+                else {}
+            )
+        if any((error.type, error.code) == IS_SLAVE for error in errors.values()):
+            raise self._lost("another controller has become its master")
+        return errors
+
+    async def close(self, why: str) -> None:
+        """End the connection; what waits for an answer is told ``why``."""
+        self._lost(why)
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self._writer.wait_closed()
+
+    async def _ask(self, build: Callable[[int], bytes], expected: Type) -> list[bytes]:
+        self.check()
+        xid = self._next()
+        waiting = _Waiting(expected, asyncio.get_running_loop().create_future())
+        self._waiting[xid] = waiting
+        try:
+            await self._send(build(xid))
+            while not waiting.done.done():
+                before = waiting.size
+                await asyncio.wait([waiting.done], timeout=self.timeout)
+                if not waiting.done.done() and waiting.size == before:
+                    raise self._lost(f"no answer within {self.timeout:g} s")
+            waiting.done.result()
+            return waiting.parts
+        finally:
+            del self._waiting[xid]
+            waiting.done.cancel()
+
+    async def _send(self, data: bytes) -> None:
+        self.check()
+        try:
+            self._writer.write(data)
+            async with asyncio.timeout(self.timeout):
+                await self._writer.drain()
+        except TimeoutError:
+            raise self._lost(f"it has taken nothing for {self.timeout:g} s") from None
+        except OSError as error:
+            raise self._lost(_words(error)) from None
+        self.check()
+
+    async def _message(self) -> tuple[int, int, int, bytes]:
+        version, kind, length, xid = HEADER.unpack(await self._reader.readexactly(HEADER.size))
+        if length < HEADER.size:
+            raise BadAnswer("it sends what is no OpenFlow")
+        body = await self._reader.readexactly(length - HEADER.size)
+        self._heard = time.monotonic()
+        return version, kind, xid, body
+
+    async def _receive(self) -> None:
+        try:
+            while self._why is None:
+                version, kind, xid, body = await self._message()
+                if version != VERSION:
+                    raise BadAnswer(f"it sends OpenFlow version {version} after a hello for 1.3")
+                self._dispatch(kind, xid, body)
+        except (OSError, asyncio.IncompleteReadError, BadAnswer) as error:
+            self._lost(_words(error))
+
+    def _dispatch(self, kind: int, xid: int, body: bytes) -> None:
+        waiting = self._waiting.get(xid)
+        if kind == Type.PACKET_IN:
+            self._packet(body)
+        elif kind == Type.ECHO_REQUEST:
+            self._writer.write(requests.echo_reply(xid, body))
+            if self._writer.transport.get_write_buffer_size() > 1 << 24:
+                raise BadAnswer("it asks for echoes and does not take them")
+        elif kind == Type.ERROR:
+            error = answers.parse_error(body)
+            if waiting is not None:
+                if not waiting.done.done():
+                    waiting.done.set_exception(Refused(self.label, error))
+            elif any(xid in mine for mine in self._mine):
+                self._errors.setdefault(xid, error)
+        elif waiting is not None and kind == waiting.expected and not waiting.done.done():
+            self._answer(waiting, body)
+
+    def _answer(self, waiting: _Waiting, body: bytes) -> None:
+        more = False
+        if waiting.expected is Type.MULTIPART_REPLY:
+            kind, more, body = answers.parse_multipart(body)
+            if waiting.multipart not in (None, kind):
+                raise BadAnswer("an answer in parts of different kinds")
+            waiting.multipart = kind
+        waiting.parts.append(body)
+        waiting.size += len(body) + 1
+        if waiting.size > MOST_BYTES:
+            raise BadAnswer("an answer without end")
+        if not more:
+            waiting.done.set_result(None)
+
+    def _packet(self, body: bytes) -> None:
+        if self.on_packet is None:
+            return
+        try:
+            self.on_packet(answers.parse_packet_in(body))
+        except BadAnswer:
+            self.malformed += 1
+
+    async def _keep_alive(self) -> None:
+        """An echo when the switch is silent (6.4); silence in return is its end."""
+        while self._why is None:
+            await asyncio.sleep(self.timeout / 3)
+            silent = time.monotonic() - self._heard
+            if silent >= self.timeout:
+                self._lost(f"silent for {silent:.0f} s")
+            elif silent >= self.timeout / 3:
+                self._writer.write(requests.echo_request(self._next()))
+
+    def _next(self) -> int:
+        self._xid = self._xid % (_XIDS - 1) + 1
+        return self._xid
+
+    def _lost(self, why: str) -> SwitchLost:
+        """Note the end, once; the error to raise."""
+        if self._why is None:
+            self._why = SwitchLost(f"{self.label}: {why}")
+            for waiting in self._waiting.values():
+                if not waiting.done.done():
+                    waiting.done.set_exception(SwitchLost(str(self._why)))
+            self._writer.close()
+        return SwitchLost(str(self._why))
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, asyncio.IncompleteReadError):
+        return "it closed the connection"
+    if isinstance(error, OSError):
+        return (error.strerror or "connection lost").lower()
+    return str(error)
