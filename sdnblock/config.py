@@ -22,6 +22,7 @@ from sdnblock.block import (
 )
 from sdnblock.blocklist.safety import SafetySettings
 from sdnblock.blocklist.settings import RedisSettings
+from sdnblock.config_switches import read_switches
 from sdnblock.detect.outcome_walk import OutcomeWalkSettings
 from sdnblock.detect.registry import ENTRIES, DetectSettings
 from sdnblock.detect.request_rate import RequestRateSettings
@@ -30,7 +31,6 @@ from sdnblock.switches.settings import (
     DEFAULT_SIP_PORTS,
     FirstSettings,
     SwitchSettings,
-    TlsFiles,
     WalkSettings,
 )
 from sdnblock.toml_dataclass import read_dataclass
@@ -40,7 +40,6 @@ SEARCH: Final = (Path("sdnblock.toml"), Path("/etc/sdnblock/sdnblock.toml"))
 """Where a configuration is looked for, after ``$SDNBLOCK_CONFIG``."""
 
 _MAX_FILE: Final = 1 << 20
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -130,10 +129,7 @@ def parse_config(data: Mapping[str, Any], source: Path | None) -> Config:
     }
     limit.finish()
     sample.finish()
-    switches = tuple(_switch(each, shared) for each in top.tables("switch"))
-    names = [switch.name for switch in switches]
-    if repeated := next((name for name in names if names.count(name) > 1), None):
-        raise top.error("switch", f"two switches are named {repeated!a}")
+    switches = read_switches(top, shared)
     allow = top.table("allow")
     prefixes = allow.strings("prefixes")
     allowed = tuple(allow.parsed("prefixes", text, parse_prefix) for text in prefixes)
@@ -219,57 +215,6 @@ def _detect(table: Table) -> DetectSettings:
     given = [read_dataclass(table.table(entry.section), entry.settings) for entry in ENTRIES]
     table.finish()
     return DetectSettings.with_(*given)
-
-
-def _switch(table: Table, shared: Mapping[str, Any]) -> SwitchSettings:
-    name = table.string("name", "")
-    if not _NAME.fullmatch(name):
-        raise table.error("name", "every switch needs a name of 1-63 letters, digits, _ . -")
-    table.choice("protocol", "p4runtime", ("p4runtime",))
-    defaults = SwitchSettings(name)
-    tls = table.table("tls")
-    use_tls = table.has("tls")
-    files = TlsFiles(
-        ca=tls.path("ca"),
-        certificate=tls.path("certificate"),
-        key=tls.path("key"),
-        server_name=tls.optional_string("server_name"),
-    )
-    if (files.certificate is None) != (files.key is None):
-        raise tls.error("certificate", "certificate and key go together")
-    tls.finish()
-    target = table.choice("target", defaults.target, ("auto", "bmv2", "xdp"))
-    settings = SwitchSettings(
-        name=name,
-        address=table.string("address", defaults.address),
-        device_id=table.integer("device_id", defaults.device_id, 1, 2**63 - 1),
-        trusted_ports=frozenset(table.integers("trusted_ports", 1, 511)),
-        flood_ports=frozenset(table.integers("flood_ports", 1, 511)),
-        forward=_forward(table),
-        target=target,  # type: ignore[arg-type]  # one of the literals, checked above
-        p4info=table.path("p4info"),
-        device_config=table.path("device_config"),
-        standby=table.boolean("standby", defaults.standby),
-        tls=files if use_tls else None,
-        rpc_timeout=table.number("rpc_timeout", defaults.rpc_timeout, 0.1, 600.0),
-        **shared,
-    )
-    table.finish()
-    return settings
-
-
-def _forward(table: Table) -> dict[bytes, int]:
-    import netaddr  # slow to load, and most commands have no use for it
-
-    each = table.table("forward")
-    forward: dict[bytes, int] = {}
-    for text in each.names():
-        try:
-            mac = netaddr.EUI(text, version=48).packed
-        except (netaddr.AddrFormatError, ValueError):
-            raise each.error(text, "is not a MAC address like 02:00:00:00:00:01") from None
-        forward[mac] = each.integer(text, 0, 1, 511)
-    return forward
 
 
 def _safety(table: Table) -> SafetySettings:

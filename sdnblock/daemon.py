@@ -35,7 +35,7 @@ from sdnblock.detect.sides import Sides
 from sdnblock.errors import BlockListError, ConfigError, SwitchError
 from sdnblock.reconcile import Ledger
 from sdnblock.switches.driver import AllowChange, Capacity, Driver, Installed
-from sdnblock.switches.p4runtime.driver import P4RuntimeDriver
+from sdnblock.switches.drivers import Drivers
 from sdnblock.switches.p4runtime.reader import open_reader
 from sdnblock.switches.settings import SwitchSettings
 
@@ -51,10 +51,11 @@ class Daemon:
     """One controller. ``reload`` reads the configuration again, for SIGHUP."""
 
     def __init__(
-        self, config: Config, reload: Reload, make_driver: MakeDriver = P4RuntimeDriver
+        self, config: Config, reload: Reload, make_driver: MakeDriver | None = None
     ) -> None:
         self._config = config
         self._reload = reload
+        make_driver = make_driver or Drivers().make
         self._drivers = [make_driver(switch) for switch in config.switches]
         self.hub = Hub(Safety(config.safety), config.allow, DETECTORS, time.time)
         self._engine = Engine(config.detect, Sides(config.safety.own_prefixes))

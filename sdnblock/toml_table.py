@@ -115,6 +115,11 @@ class Table:
             raise self.error(key, f"must be from {least:g} to {most:g}")
         return value
 
+    def number_or_text(self, key: str) -> int | str | None:
+        """A whole number or a text, None if it is not there."""
+        value: int | str | None = self._get(key, (int, str), "a whole number or a text")
+        return value
+
     def boolean(self, key: str, default: bool) -> bool:
         """True or false."""
         value = self._get(key, (bool,), "true or false")

@@ -13,6 +13,7 @@ from sdnblock.detect.request_rate import RequestRateSettings
 from sdnblock.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[1] / "sdnblock.example.toml"
+OPENFLOW = "[[switch]]\nname='of'\nprotocol='openflow'\n"
 
 
 def parse(text: str) -> Config:
@@ -94,6 +95,19 @@ def test_everything_set() -> None:
 
 
 @pytest.mark.parametrize(
+    "datapath_id", ["0x5d", "93", "'000000000000005d'", "'00:00:00:00:00:00:00:5D'"]
+)
+def test_an_openflow_switch_is_named_by_its_datapath_id(datapath_id: str) -> None:
+    text = f"{OPENFLOW}datapath_id={datapath_id}\ntrusted_ports=[4000000000]"
+    (switch,) = parse(text).switches
+    assert (switch.protocol, switch.datapath_id) == ("openflow", 0x5D)
+    assert (switch.address, switch.tls) == (":6653", None)
+    assert switch.trusted_ports == {4000000000}
+    largest = parse(f"{OPENFLOW}datapath_id='{'ff' * 8}'").switches[0]
+    assert largest.datapath_id == (1 << 64) - 1
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("[redsi]\nurl='x'", "redsi: unknown key; did you mean redis?"),
@@ -102,7 +116,23 @@ def test_everything_set() -> None:
         ("redis = 3", "redis: must be a table"),
         ("[[switch]]\naddress='x'", "switch[1].name: every switch needs a name"),
         ("[[switch]]\nname='a'\n[[switch]]\nname='a'", "two switches are named 'a'"),
-        ("[[switch]]\nname='a'\nprotocol='netconf'", "must be one of p4runtime"),
+        ("[[switch]]\nname='a'\nprotocol='netconf'", "must be one of p4runtime, openflow"),
+        (OPENFLOW, "every OpenFlow switch needs its id"),
+        (f"{OPENFLOW}datapath_id='5d'", "every OpenFlow switch needs its id"),
+        (f"{OPENFLOW}datapath_id=0", "every OpenFlow switch needs its id"),
+        (f"{OPENFLOW}datapath_id=true", "must be a whole number or a text"),
+        (f"{OPENFLOW}datapath_id=1\ndevice_id=1", "device_id: unknown key"),
+        (f"{OPENFLOW}datapath_id=1\naddress='192.0.2.1'", "is not host:port, :port"),
+        (f"{OPENFLOW}datapath_id=1\ntls={{ca='a'}}", "ca, certificate and key are all needed"),
+        (
+            f"{OPENFLOW}datapath_id=1\n{OPENFLOW.replace('of', 'b')}datapath_id=1",
+            "two switches have the datapath_id 0000000000000001",
+        ),
+        (
+            f"{OPENFLOW}datapath_id=1\ntls={{ca='a', certificate='b', key='c'}}\n"
+            f"{OPENFLOW.replace('of', 'b')}datapath_id=2",
+            "switches that connect to :6653 need the same tls",
+        ),
         ("[[switch]]\nname='a'\ntrusted_ports=['x']", "list of numbers from 1 to 511"),
         ("[[switch]]\nname='a'\ntrusted_ports=[0]", "list of numbers from 1 to 511"),
         ("[[switch]]\nname='a'\ndevice_id=true", "must be a whole number"),

@@ -22,6 +22,9 @@ DeviceTarget = Literal["auto", "bmv2", "xdp"]
 Protocol = Literal["p4runtime", "openflow"]
 """Southbound protocols."""
 
+OPENFLOW_ADDRESS: Final = ":6653"
+"""Where we listen for OpenFlow switches by default: port 6653 (IANA's) of all addresses."""
+
 DEFAULT_SIP_PORTS: Final = frozenset(
     (protocol, port) for protocol in (UDP, TCP) for port in range(5060, 5091)
 )
@@ -79,7 +82,8 @@ class SwitchSettings:
     name: str
     """The switch's name in the configuration, in logs and listings."""
     address: str = "127.0.0.1:9559"
-    """``host:port`` (IPv6 in brackets) or ``unix:/path``; OpenFlow: where we listen."""
+    """``host:port`` (IPv6 in brackets) or ``unix:/path``. OpenFlow: where we listen, and
+    ``:port`` means on all addresses."""
     device_id: int = 1
     """P4Runtime device id, from 1 to 2**64-1."""
     trusted_ports: frozenset[int] = frozenset()

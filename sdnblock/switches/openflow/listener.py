@@ -24,7 +24,10 @@ _log = logging.getLogger(__name__)
 
 
 class Listener:
-    """Listens as long as a driver is registered. ``address``: ``host:port`` or ``unix:/path``."""
+    """Listens as long as a driver is registered.
+
+    ``address``: ``host:port``, ``:port`` (all addresses) or ``unix:/path``.
+    """
 
     def __init__(self, address: str, tls: TlsFiles | None = None) -> None:
         self.address = address
@@ -80,7 +83,7 @@ class Listener:
                 return await asyncio.start_unix_server(self._accept, path, ssl=context)
             host, _, port = self.address.rpartition(":")
             return await asyncio.start_server(
-                self._accept, host.strip("[]"), int(port), ssl=context, backlog=64
+                self._accept, host.strip("[]") or None, int(port), ssl=context, backlog=64
             )
         except (OSError, ssl.SSLError) as error:
             raise SwitchError(
