@@ -64,8 +64,10 @@ def read_events(path: Path) -> Iterator[SipSeen]:
         if segment.payload:
             if key not in streams and len(streams) >= _STREAMS:
                 streams.clear()
+            # Both sides have sent data: no forged segments, the connection stands.
+            stands = (*key[2:], *key[:2]) in streams
             for message in streams.setdefault(key, SipStream()).feed(segment.payload):
-                yield _seen(time, segment, message, name)
+                yield _seen(time, segment, message, name, stands)
         if segment.ends:
             streams.pop(key, None)
 
@@ -111,10 +113,12 @@ def replay(
     return decisions
 
 
-def _seen(time: float, segment: Segment, message: SipMessage, via: str) -> SipSeen:
+def _seen(
+    time: float, segment: Segment, message: SipMessage, via: str, established: bool = False
+) -> SipSeen:
     return SipSeen(
         time, segment.protocol, segment.source, segment.source_port,
-        segment.destination, segment.destination_port, message, via,
+        segment.destination, segment.destination_port, message, via, established=established,
     )  # fmt: skip
 
 

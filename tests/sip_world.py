@@ -28,9 +28,12 @@ class World:
     reports: list[Report] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
-    def send(self, source: str, port: int, text: str, protocol: int = UDP) -> None:
+    def send(
+        self, source: str, port: int, text: str, protocol: int = UDP, *, established: bool = False
+    ) -> None:
         """A message from a remote."""
-        self._observe(parse_address(source), port, SERVER, 5060, text, protocol)
+        ends = (parse_address(source), port, SERVER, 5060)
+        self._observe(*ends, text, protocol, established=established)
 
     def answer(self, source: str, port: int, text: str, protocol: int = UDP) -> None:
         """A message of ours to a remote."""
@@ -49,6 +52,9 @@ class World:
         nonce: str = "",
         to_tag: str = "",
         protocol: int = UDP,
+        branch: str = "",
+        headers: str = "",
+        established: bool = False,
     ) -> tuple[str, int]:
         """A request; returns its Call-ID and CSeq."""
         call = call or f"{next(self._numbers)}@{source}"
@@ -57,14 +63,16 @@ class World:
         text = (
             f"{method} sip:{about} SIP/2.0\r\nFrom: <sip:{user}@example.net>;tag=f\r\n"
             f"To: <sip:{user}@example.net>{tag}\r\nCall-ID: {call}\r\nCSeq: {cseq} {method}\r\n"
-            f"User-Agent: {agent}\r\n"
+            f"User-Agent: {agent}\r\n{headers}"
         )
+        if branch:
+            text += f"Via: SIP/2.0/UDP {source}:{port};branch={branch}\r\n"
         if nonce:
             text += (
                 f'Authorization: Digest username="{user}", realm="r", nonce="{nonce}",'
                 f' response="0"\r\n'
             )
-        self.send(source, port, text + "\r\n", protocol)
+        self.send(source, port, text + "\r\n", protocol, established=established)
         return call, cseq
 
     def response(
@@ -79,12 +87,15 @@ class World:
         nonce: str = "",
         stale: bool = False,
         protocol: int = UDP,
+        branch: str = "",
     ) -> None:
         """A response of ours."""
         text = (
             f"SIP/2.0 {status} Reason\r\nTo: <sip:x@example.net>;tag=t{call}\r\n"
             f"Call-ID: {call}\r\nCSeq: {cseq} {method}\r\n"
         )
+        if branch:
+            text += f"Via: SIP/2.0/UDP {source}:{port};branch={branch};received={source}\r\n"
         if nonce:
             flag = ", stale=true" if stale else ""
             text += f'WWW-Authenticate: Digest realm="r", nonce="{nonce}"{flag}\r\n'
@@ -111,12 +122,16 @@ class World:
             self.response(source, 401, call, 2, "REGISTER", port=port, nonce=again, stale=stale)
 
     def _observe(
-        self, source: bytes, port: int, to: bytes, to_port: int, text: str, protocol: int
-    ) -> None:
+        self, source: bytes, port: int, to: bytes, to_port: int, text: str, protocol: int,
+        *, established: bool = False,
+    ) -> None:  # fmt: skip
         message = parse_message(text.encode())
         assert message is not None
         self.now += 0.001
-        event = SipSeen(self.now, protocol, source, port, to, to_port, message, "test")
+        event = SipSeen(
+            self.now, protocol, source, port, to, to_port, message, "test",
+            established=established,
+        )  # fmt: skip
         for conclusion in self.engine.observe(event):
             if isinstance(conclusion, Verdict):
                 self.verdicts.append(conclusion)

@@ -59,7 +59,7 @@ class BruteForce(Detector):
 
     def outcome(self, outcome: Outcome) -> Iterable[Finding]:
         """A finding, when a source has had enough rejections."""
-        if not outcome.credential or outcome.stale:
+        if not outcome.credential or not outcome.proven or outcome.stale:
             return
         guesses = self._guesses.get(outcome.remote)
         if 200 <= outcome.status < 300:

@@ -24,8 +24,8 @@ class Credit:
         self._earned: OrderedDict[bytes, float] = OrderedDict()
 
     def note(self, outcome: Outcome) -> None:
-        """An accepted credential earns credit."""
-        if outcome.credential and 200 <= outcome.status < 300:
+        """An accepted credential earns credit, if it answered a challenge of ours."""
+        if outcome.challenged and outcome.accepted:
             self._earned[outcome.remote] = outcome.time
             self._earned.move_to_end(outcome.remote)
             if len(self._earned) > _MOST:

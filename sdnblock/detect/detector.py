@@ -32,7 +32,12 @@ class Detector:
     """As origin in the block list, and (with underscores) as section ``[detect.NAME]``."""
 
     def request(self, event: SipSeen) -> Iterable[Finding]:
-        """A request of a remote to us."""
+        """A request of a remote to us, each time that anybody saw it."""
+        return ()
+
+    def begun(self, event: SipSeen) -> Iterable[Finding]:
+        """A new request of a remote: once, however often it was sent and whoever saw it. An
+        ACK is none."""
         return ()
 
     def response(self, event: SipSeen) -> Iterable[Finding]:
@@ -45,6 +50,10 @@ class Detector:
 
     def outcome(self, outcome: Outcome) -> Iterable[Finding]:
         """What became of a request of a remote: each final response once."""
+        return ()
+
+    def proved(self, outcome: Outcome) -> Iterable[Finding]:
+        """An outcome that was told unproven is proven now: the remote acknowledged it."""
         return ()
 
     def rate(self, event: RateCrossed) -> Iterable[Finding]:

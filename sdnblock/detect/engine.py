@@ -11,7 +11,7 @@ from sdnblock.detect.finding import Finding
 from sdnblock.detect.judge import Judge
 from sdnblock.detect.registry import DetectSettings, make_detectors
 from sdnblock.detect.sides import Sides
-from sdnblock.detect.transactions import Outcome, Transactions
+from sdnblock.detect.transactions import Transactions
 from sdnblock.detect.verdict import Conclusion
 from sdnblock.evidence.events import Evidence, OutcomeCrossed, RateCrossed, SipSeen
 
@@ -29,15 +29,30 @@ class Engine:
         self._credit = Credit()
         self._judge = Judge(self._credit)
         self._ticked = 0.0
+        self._made: dict[str, tuple[object, Detector]] = {}
+        self._added: list[Detector] = []
         self.configure(settings)
 
     def configure(self, settings: DetectSettings) -> None:
-        """New settings; detectors begin again with nothing remembered, credit stays."""
-        detectors = make_detectors(settings, Shared(self._credit, self._sides))
+        """New settings. A detector whose own settings are new begins again with nothing
+        remembered; the others, credit and past verdicts stay as they are."""
+        shared = Shared(self._credit, self._sides)
+        self._made = make_detectors(settings, shared, self._made)
+        self._hook()
+
+    def add(self, detector: Detector) -> None:
+        """One more detector, beside those that the settings ask for."""
+        self._added.append(detector)
+        self._hook()
+
+    def _hook(self) -> None:
+        detectors = [*(detector for _, detector in self._made.values()), *self._added]
         self._request = _hooks(detectors, "request")
+        self._begun = _hooks(detectors, "begun")
         self._response = _hooks(detectors, "response")
         self._ours = _hooks(detectors, "ours")
         self._outcome = _hooks(detectors, "outcome")
+        self._proved = _hooks(detectors, "proved")
         self._rate = _hooks(detectors, "rate")
         self._crossed = _hooks(detectors, "crossed")
         self._tick = _hooks(detectors, "tick")
@@ -64,19 +79,25 @@ class Engine:
         return self._conclude(findings, now)
 
     def _sip(self, event: SipSeen, findings: list[Finding]) -> None:
-        outcome: Outcome | None
-        if event.message.is_request:
-            if not self._from_remote(event):
-                _call(self._ours, event, findings)
-                return
-            _call(self._request, event, findings)
-            outcome = self._transactions.request(event)
+        if not event.message.is_request:
+            self._answer(event, findings)
+        elif not self._from_remote(event):
+            _call(self._ours, event, findings)
         else:
-            if self._from_remote(event):
-                _call(self._ours, event, findings)
-                return
-            _call(self._response, event, findings)
-            outcome = self._transactions.response(event)
+            _call(self._request, event, findings)
+            if event.message.method == "ACK":
+                proved = self._transactions.acknowledged(event)
+                if proved is not None:
+                    _call(self._proved, proved, findings)
+            elif self._transactions.request(event):
+                _call(self._begun, event, findings)
+
+    def _answer(self, event: SipSeen, findings: list[Finding]) -> None:
+        if self._from_remote(event):
+            _call(self._ours, event, findings)
+            return
+        _call(self._response, event, findings)
+        outcome = self._transactions.response(event)
         if outcome is not None:
             self._credit.note(outcome)
             _call(self._outcome, outcome, findings)

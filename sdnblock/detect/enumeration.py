@@ -91,6 +91,13 @@ class Enumeration(Detector):
         )
         yield Finding(NAME, outcome.remote, grade, reason)
 
+    def proved(self, outcome: Outcome) -> Iterable[Finding]:
+        """A failure that counted already is acknowledged: it was no forgery."""
+        walk = self._walks.get(outcome.remote)
+        if walk is not None and outcome.status in _DEFINITIVE and outcome.user in walk.users:
+            walk.proven += 1
+        return ()
+
     def _walk(self, outcome: Outcome) -> _Walk:
         walk = self._walks.get(outcome.remote)
         if walk is None or outcome.time - walk.last > self._settings.memory:

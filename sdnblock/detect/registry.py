@@ -59,11 +59,17 @@ class DetectSettings:
         return cls({type(each): each for each in settings})
 
 
-def make_detectors(settings: DetectSettings, shared: Shared) -> list[Detector]:
-    """Every detector that is enabled."""
-    made = []
+def make_detectors(
+    settings: DetectSettings, shared: Shared, before: Mapping[str, tuple[object, Detector]]
+) -> dict[str, tuple[object, Detector]]:
+    """Every detector that is enabled, by name, with its settings; those of ``before`` whose
+    settings have not changed are kept."""
+    made = {}
     for entry in ENTRIES:
         own = settings.of(entry.settings)
-        if own.enabled:
-            made.append(entry.make(own, shared))
+        if not own.enabled:
+            continue
+        known = before.get(entry.name)
+        kept = known is not None and known[0] == own
+        made[entry.name] = known if kept and known else (own, entry.make(own, shared))
     return made

@@ -1,8 +1,8 @@
 """Detector ``scanner``: tools that say their name.
 
 Sees: a User-Agent, or a From, of a known attack tool, in one packet. Cannot see: a tool that
-calls itself a phone. The packet can be forged, unless it came over TCP: the verdict is
-spoofable, and never drops a source with credit.
+calls itself a phone. The packet can be forged, unless its TCP connection is known to stand:
+the verdict is spoofable, and never drops a source with credit.
 
 Names are matched from the beginning, never inside: short words are in honest names too.
 """
@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sdnblock.block import TCP
 from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
 from sdnblock.evidence.events import SipSeen
@@ -62,5 +61,5 @@ class Scanner(Detector):
             mark = f"From {sender[:60]!a}"
         else:
             return
-        grade = Grade.PROVEN if event.protocol == TCP else Grade.SPOOFABLE
+        grade = Grade.PROVEN if event.established else Grade.SPOOFABLE
         yield Finding(NAME, event.source, grade, f"{message.method} with {mark}, a scanner's mark")

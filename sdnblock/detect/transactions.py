@@ -1,27 +1,35 @@
 """Requests and what became of them: one outcome for each, retransmissions counted once.
 
-An outcome is proven where it needed a round trip with the remote: over TCP, a credential that
-answered our challenge, or the ACK of a final response, which repeats our To tag (RFC 3261,
-17.1.1.3).
+A request is known again by its source, Call-ID, CSeq and branch (RFC 3261, 17.2.3), so that
+what several reporters saw counts once; and by whom it asks for and its credential, so that a
+tool that never changes those does not pass for a phone that repeats itself.
+
+An outcome is proven where it needed a round trip with the remote: a TCP connection that
+stands, or on which our server answered; a credential with a nonce that only the remote was
+sent; or the ACK of a final response, which repeats our To tag (RFC 3261, 17.1.1.3).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sdnblock.block import TCP
+from sdnblock.detect.asked import Asked
+from sdnblock.detect.nonces import Nonces
 from sdnblock.evidence.events import SipSeen
-from sdnblock.evidence.sip import SipMessage, parse_address
 
 _LIFETIME: Final = 64.0
 """Seconds for which a request waits for its response (64 * T1 = 32 s, and its ACK)."""
 _MOST: Final = 200_000
-_NONCES: Final = 100_000
+_MOST_TEXT: Final = 64_000_000
+"""Characters kept of requests, all together."""
 
-Key = tuple[bytes, str, int]
-"""(remote address, Call-ID, CSeq number)."""
+Key = tuple[bytes, str, tuple[int, str], str]
+"""(remote address, Call-ID, CSeq, branch)."""
+AckKey = tuple[bytes, str, str]
+"""(remote address, Call-ID, our To tag)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,94 +47,120 @@ class Outcome:
     """Whom the request was about: the To user of a REGISTER, else the Request-URI's."""
     status: int
     credential: bool
-    """Whether the request answered a challenge of ours."""
+    """Whether the request carried a credential."""
+    challenged: bool
+    """Whether that answered a challenge of ours, whoever was sent it."""
     stale: bool
     """Whether we only said that the nonce was too old."""
     proven: bool
+    """Whether it needed a round trip with the remote."""
+    asked: Asked
+    """The request."""
+    to_tag: str = ""
+    """Ours."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether we answered 2xx."""
+        return 200 <= self.status < 300
 
 
 @dataclass(slots=True)
-class _Request:
-    """What is kept of a request: not its message, of which there are many."""
+class _Pending:
+    """A request that waits for its final response, or for the ACK of that."""
 
-    time: float
-    remote: bytes
-    remote_port: int
-    local: bytes
-    local_port: int
-    protocol: int
-    method: str
-    about: str
-    credential: bool
-    status: int = 0
-    to_tag: str = ""
-    told_proven: bool = False
+    asked: Asked
+    challenged: bool
+    """Whether its credential answers a challenge of ours."""
+    answered: bool
+    """Whether it answers one that only its source can know."""
+    outcome: Outcome | None = None
 
 
-@dataclass
 class Transactions:
-    """Requests under way, oldest first, bounded in number and time."""
+    """Requests under way, oldest first, bounded in number, size and time."""
 
-    _requests: OrderedDict[Key, _Request] = field(default_factory=OrderedDict)
-    _nonces: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    def __init__(self) -> None:
+        self._pending: OrderedDict[Key, _Pending] = OrderedDict()
+        self._acks: dict[AckKey, _Pending] = {}
+        self._text = 0
+        self._nonces = Nonces()
 
-    def request(self, event: SipSeen) -> Outcome | None:
-        """A request of a remote; an ACK can prove an outcome that was told before."""
+    def request(self, event: SipSeen) -> bool:
+        """A request of a remote other than ACK; whether it is a new one."""
         message = event.message
-        key = (event.source, message.call_id, message.cseq[0])
-        if message.method == "ACK":
-            return self._acknowledged(event, self._requests.get(key))
-        if key not in self._requests:
-            digest = message.authorization
-            answered = digest is not None and digest.get("nonce") in self._nonces
-            about = message.first("to") if message.method == "REGISTER" else message.uri
-            self._requests[key] = _Request(
-                event.time, event.source, event.source_port, event.destination,
-                event.destination_port, event.protocol, message.method, about, answered,
-            )  # fmt: skip
-            self._forget(event.time)
-        return None
+        key = (event.source, message.call_id, message.cseq, message.branch)
+        known = self._pending.get(key)
+        if known is not None:
+            if known.asked.is_again(message):
+                known.asked.established |= event.established
+                return False
+            self._drop(key, known)
+        asked = Asked.of(event)
+        digest = message.authorization
+        nonce = digest.get("nonce") if digest is not None else ""
+        self._pending[key] = _Pending(
+            asked, self._nonces.known(nonce), self._nonces.prove(nonce, event.source)
+        )
+        self._text += asked.length
+        self._forget(event.time)
+        return True
 
     def response(self, event: SipSeen) -> Outcome | None:
         """A response of ours; its outcome if it is final and new."""
         message = event.message
         challenge = message.challenge
-        if challenge is not None and challenge.get("nonce"):
-            self._nonces[challenge.get("nonce")] = None
-            if len(self._nonces) > _NONCES:
-                self._nonces.popitem(last=False)
-        request = self._requests.get((event.destination, message.call_id, message.cseq[0]))
-        if request is None or message.status < 200 or request.status:
+        if challenge is not None:
+            self._nonces.sent(challenge.get("nonce"), event.destination)
+        if message.status < 200:
             return None
-        request.status, request.to_tag = message.status, message.to_tag
-        proven = request.protocol == TCP or request.credential
-        request.told_proven = proven
-        return self._outcome(request, event.time, message, proven)
-
-    def _acknowledged(self, event: SipSeen, request: _Request | None) -> Outcome | None:
-        if request is None or request.told_proven or not request.status:
+        key = (event.destination, message.call_id, message.cseq, message.branch)
+        pending = self._pending.get(key)
+        if pending is None or pending.outcome is not None:
             return None
-        if not request.to_tag or event.message.to_tag != request.to_tag:
-            return None
-        request.told_proven = True
-        return self._outcome(request, event.time, None, True)
-
-    @staticmethod
-    def _outcome(
-        request: _Request, time: float, response: SipMessage | None, proven: bool
-    ) -> Outcome:
-        about = parse_address(request.about)
-        challenge = response.challenge if response is not None else None
+        asked = pending.asked
+        proven = pending.answered or (asked.protocol == TCP and _on_same_connection(asked, event))
         stale = challenge is not None and challenge.get("stale").lower() == "true"
-        return Outcome(
-            time, request.remote, request.remote_port, request.local, request.local_port,
-            request.protocol, request.method, about.user if about else "", request.status,
-            request.credential, stale, proven,
+        outcome = pending.outcome = Outcome(
+            event.time, asked.remote, asked.remote_port, asked.local, asked.local_port,
+            asked.protocol, asked.method, asked.about, message.status,
+            bool(asked.credential_text), pending.challenged, stale, proven, asked, message.to_tag,
         )  # fmt: skip
+        if asked.method == "INVITE" and outcome.to_tag:
+            self._acks[(asked.remote, asked.call_id, outcome.to_tag)] = pending
+        return outcome
+
+    def acknowledged(self, event: SipSeen) -> Outcome | None:
+        """The outcome that an ACK of a remote proves, if it was not proven before."""
+        message = event.message
+        pending = self._acks.pop((event.source, message.call_id, message.to_tag), None)
+        if pending is None or pending.outcome is None or pending.outcome.proven:
+            return None
+        pending.outcome = replace(pending.outcome, time=event.time, proven=True)
+        return pending.outcome
 
     def _forget(self, now: float) -> None:
-        while self._requests:
-            key, oldest = next(iter(self._requests.items()))
-            if now - oldest.time <= _LIFETIME and len(self._requests) <= _MOST:
+        while self._pending:
+            key, oldest = next(iter(self._pending.items()))
+            young = now - oldest.asked.time <= _LIFETIME
+            if young and len(self._pending) <= _MOST and self._text <= _MOST_TEXT:
                 return
-            del self._requests[key]
+            self._drop(key, oldest)
+
+    def _drop(self, key: Key, pending: _Pending) -> None:
+        del self._pending[key]
+        self._text -= pending.asked.length
+        if pending.outcome is not None and pending.outcome.to_tag:
+            self._acks.pop(
+                (pending.asked.remote, pending.asked.call_id, pending.outcome.to_tag), None
+            )
+
+
+def _on_same_connection(asked: Asked, response: SipSeen) -> bool:
+    """Whether the TCP connection of a request stands: known, or our server answers on it."""
+    return asked.established or (
+        response.protocol == TCP
+        and response.destination_port == asked.remote_port
+        and response.source == asked.local
+        and response.source_port == asked.local_port
+    )

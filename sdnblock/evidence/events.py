@@ -87,6 +87,10 @@ class SipSeen:
     via: str
     inbound: bool | None = None
     """Whether it came in from the untrusted side; None where only the addresses can tell."""
+    established: bool = False
+    """Whether the reporter knows that the TCP connection really stands: a SIP server that took
+    the message from it, or a capture that has both directions. A segment that a switch copied
+    may be forged."""
 
 
 Evidence = SipSeen | RateCrossed | OutcomeCrossed

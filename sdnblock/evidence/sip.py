@@ -57,6 +57,7 @@ _URI = re.compile(
     r"sips?:(?:([^@>;\s:]{0,256})(?::[^@>;\s]{0,256})?@)?(\[[0-9a-fA-F:.]{2,45}\]|[^:;>?,\s]{1,255})",
     re.IGNORECASE,
 )
+_BRANCH = re.compile(r";[ \t]*branch[ \t]*=[ \t]*([^;,\s]{1,256})", re.IGNORECASE)
 _TAG = re.compile(r";[ \t]*tag[ \t]*=[ \t]*([^;>,\s]{1,256})", re.IGNORECASE)
 _EXPIRES = re.compile(r";[ \t]*expires[ \t]*=[ \t]*\"?([0-9]{1,10})", re.IGNORECASE)
 _PARAMETER = re.compile(
@@ -143,17 +144,23 @@ class SipMessage:
     @cached_property
     def contacts(self) -> list[str]:
         """Contact values, split at commas outside of quotes and angle brackets."""
-        return [part for value in self.headers.get("contact", ()) for part in _split(value)]
+        return [part for value in self.headers.get("contact", ()) for part in parse_contacts(value)]
 
     @property
     def from_tag(self) -> str:
         """The From tag, empty if there is none."""
-        return _tag(self.first("from"))
+        return tag_of(self.first("from"))
 
     @property
     def to_tag(self) -> str:
         """The To tag: empty outside of a dialog."""
-        return _tag(self.first("to"))
+        return tag_of(self.first("to"))
+
+    @property
+    def branch(self) -> str:
+        """The branch of the topmost Via, which a response repeats; empty if there is none."""
+        found = _BRANCH.search(self.first("via"))
+        return found[1] if found else ""
 
     @cached_property
     def authorization(self) -> Digest | None:
@@ -296,12 +303,14 @@ def _is_line_start(data: bytes, at: int) -> bool:
     return at > 0 and data[at - 1 : at] == b"\n"
 
 
-def _tag(value: str) -> str:
+def tag_of(value: str) -> str:
+    """The tag of a From or To value, empty if there is none."""
     found = _TAG.search(value, value.find(">") + 1)
     return found[1] if found else ""
 
 
-def _split(value: str) -> list[str]:
+def parse_contacts(value: str) -> list[str]:
+    """The values of a Contact header, split at commas outside of quotes and angle brackets."""
     parts, depth, quoted, start = [], 0, False, 0
     for at, letter in enumerate(value):
         if letter == '"' and value[at - 1 : at] != "\\":
