@@ -28,6 +28,8 @@ from sdnblock.detect.registry import ENTRIES, DetectSettings
 from sdnblock.detect.request_rate import RequestRateSettings
 from sdnblock.errors import BlockListError, ConfigError
 from sdnblock.switches.settings import (
+    DEFAULT_LIMIT_BURST,
+    DEFAULT_LIMIT_RATE,
     DEFAULT_SIP_PORTS,
     FirstSettings,
     SwitchSettings,
@@ -117,8 +119,8 @@ def parse_config(data: Mapping[str, Any], source: Path | None) -> Config:
     request_rate = detect.of(RequestRateSettings)
     shared: dict[str, Any] = {
         "sip_ports": ports,
-        "limit_rate": limit.integer("packets_per_second", 10, 1, 1_000_000),
-        "limit_burst": limit.integer("burst", 20, 1, 1_000_000),
+        "limit_rate": limit.integer("packets_per_second", DEFAULT_LIMIT_RATE, 1, 1_000_000),
+        "limit_burst": limit.integer("burst", DEFAULT_LIMIT_BURST, 1, 1_000_000),
         "sample_rate": sample.integer("packets_per_second", 100, 0, 100_000),
         "sample_burst": sample.integer("burst", 100, 1, 100_000),
         "sample_bytes": sample.integer("bytes", 0, 0, 2048),

@@ -2,7 +2,8 @@
 
 A field's type says what is read; its ``metadata`` the bounds: ``least`` and ``most`` for
 numbers, ``duration`` for seconds written like ``10m``, ``choices`` for words, ``key`` where
-the key is not the field's name, ``table`` for a tuple of dataclasses (an array of tables).
+the key is not the field's name, ``parse`` for what reads a text (TargetError: it is wrong), of
+tuples each one. A tuple of dataclasses is an array of tables.
 """
 
 from __future__ import annotations
@@ -38,8 +39,11 @@ def _read(
         if not table.has(key):
             return default
         (kind,) = (each for each in typing.get_args(kind) if each is not type(None))
+    parse = metadata.get("parse")
     if typing.get_origin(kind) is tuple:
-        return _read_tuple(table, key, typing.get_args(kind)[0], default)
+        return _read_tuple(table, key, typing.get_args(kind)[0], default, parse)
+    if parse is not None:
+        return table.parsed_string(key, default, parse)
     if metadata.get("duration"):
         seconds = table.duration(key, default)
         if seconds == NEVER and default != NEVER:
@@ -63,13 +67,15 @@ def _read(
     raise TypeError(f"settings of type {kind} cannot be read")
 
 
-def _read_tuple(table: Table, key: str, kind: Any, default: Any) -> Any:
+def _read_tuple(table: Table, key: str, kind: Any, default: Any, parse: Any) -> Any:
     if dataclasses.is_dataclass(kind) and kind not in (Source, Prefix):
         rows = table.tables(key)
         return tuple(read_dataclass(row, typing.cast("type[Any]", kind)) for row in rows) or default
     texts = table.strings(key, None)
     if texts is None:
         return default
+    if parse is not None:
+        return tuple(table.parsed(key, text, parse) for text in texts)
     if kind is str:
         return tuple(texts)
     return tuple(table.parsed(key, text, parse_prefix) for text in texts)

@@ -46,6 +46,7 @@ class World:
         user: str,
         *,
         port: int = 5060,
+        who: str = "",
         agent: str = "Phone/1.0",
         call: str = "",
         cseq: int = 1,
@@ -56,12 +57,13 @@ class World:
         headers: str = "",
         established: bool = False,
     ) -> tuple[str, int]:
-        """A request; returns its Call-ID and CSeq."""
+        """A request about ``user``, from ``who`` (the same); returns its Call-ID and CSeq."""
+        who = who or user
         call = call or f"{next(self._numbers)}@{source}"
         tag = f";tag={to_tag}" if to_tag else ""
         about = "example.net" if method == "REGISTER" else f"{user}@example.net"
         text = (
-            f"{method} sip:{about} SIP/2.0\r\nFrom: <sip:{user}@example.net>;tag=f\r\n"
+            f"{method} sip:{about} SIP/2.0\r\nFrom: <sip:{who}@example.net>;tag=f\r\n"
             f"To: <sip:{user}@example.net>{tag}\r\nCall-ID: {call}\r\nCSeq: {cseq} {method}\r\n"
             f"User-Agent: {agent}\r\n{headers}"
         )
@@ -69,7 +71,7 @@ class World:
             text += f"Via: SIP/2.0/UDP {source}:{port};branch={branch}\r\n"
         if nonce:
             text += (
-                f'Authorization: Digest username="{user}", realm="r", nonce="{nonce}",'
+                f'Authorization: Digest username="{who}", realm="r", nonce="{nonce}",'
                 f' response="0"\r\n'
             )
         self.send(source, port, text + "\r\n", protocol, established=established)
@@ -88,11 +90,12 @@ class World:
         stale: bool = False,
         protocol: int = UDP,
         branch: str = "",
+        headers: str = "",
     ) -> None:
         """A response of ours."""
         text = (
             f"SIP/2.0 {status} Reason\r\nTo: <sip:x@example.net>;tag=t{call}\r\n"
-            f"Call-ID: {call}\r\nCSeq: {cseq} {method}\r\n"
+            f"Call-ID: {call}\r\nCSeq: {cseq} {method}\r\n{headers}"
         )
         if branch:
             text += f"Via: SIP/2.0/UDP {source}:{port};branch={branch};received={source}\r\n"

@@ -187,7 +187,7 @@ def test_a_person_who_mistypes_and_then_knows() -> None:
     assert not world.verdicts
 
 
-def test_a_source_with_credit_that_is_framed_is_at_worst_limited() -> None:
+def test_a_source_with_credit_that_is_framed_loses_nothing() -> None:
     world = World()
     world.register(OFFICE, "1001", good=True)
     for number in range(400):
@@ -195,5 +195,5 @@ def test_a_source_with_credit_that_is_framed_is_at_worst_limited() -> None:
         world.ask(OFFICE, "OPTIONS", f"y{number}", 404)
         world.now += 1
     assert world.verdicts
-    assert {verdict.action for verdict in world.verdicts} == {Action.LIMIT}
+    assert {verdict.action for verdict in world.verdicts} == {Action.WATCH}
     assert all(verdict.seconds <= 600 for verdict in world.verdicts)

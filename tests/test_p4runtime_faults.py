@@ -644,8 +644,8 @@ async def test_meter_cells_follow_their_targets(switch: FakeSwitch, make: MakeDr
         two: Action.DROP,
         three: Action.LIMIT,
     }
-    assert cells()[2] == (70, 20)
-    assert sum(rate == (70, 20) for rate in cells().values()) == 2
+    assert cells()[2] == (70, 200)
+    assert sum(rate == (70, 200) for rate in cells().values()) == 2
 
 
 async def test_two_targets_on_one_cell_are_taken_apart(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
+from sdnblock.detect.site import site_of
 from sdnblock.detect.transactions import Outcome
 
 LIFETIME: Final = 86400.0
@@ -17,7 +18,7 @@ _MOST: Final = 500_000
 
 
 class Credit:
-    """Addresses by the time at which they last earned credit."""
+    """Sites by the time at which they last earned credit."""
 
     def __init__(self, lifetime: float = LIFETIME) -> None:
         self._lifetime = lifetime
@@ -26,12 +27,13 @@ class Credit:
     def note(self, outcome: Outcome) -> None:
         """An accepted credential earns credit, if it answered a challenge of ours."""
         if outcome.challenged and outcome.accepted:
-            self._earned[outcome.remote] = outcome.time
-            self._earned.move_to_end(outcome.remote)
+            site = site_of(outcome.remote)
+            self._earned[site] = outcome.time
+            self._earned.move_to_end(site)
             if len(self._earned) > _MOST:
                 self._earned.popitem(last=False)
 
     def has(self, address: bytes, now: float) -> bool:
         """Whether a source has credit."""
-        earned = self._earned.get(address)
+        earned = self._earned.get(site_of(address))
         return earned is not None and now - earned <= self._lifetime

@@ -13,6 +13,7 @@ from typing import ClassVar
 from sdnblock.detect.credit import Credit
 from sdnblock.detect.finding import Finding
 from sdnblock.detect.sides import Sides
+from sdnblock.detect.tenants import Tenants
 from sdnblock.detect.transactions import Outcome
 from sdnblock.evidence.events import OutcomeCrossed, RateCrossed, SipSeen
 
@@ -23,6 +24,7 @@ class Shared:
 
     credit: Credit
     sides: Sides
+    tenants: Tenants
 
 
 class Detector:

@@ -11,6 +11,7 @@ from sdnblock.detect.finding import Finding
 from sdnblock.detect.judge import Judge
 from sdnblock.detect.registry import DetectSettings, make_detectors
 from sdnblock.detect.sides import Sides
+from sdnblock.detect.tenants import Tenants
 from sdnblock.detect.transactions import Transactions
 from sdnblock.detect.verdict import Conclusion
 from sdnblock.evidence.events import Evidence, OutcomeCrossed, RateCrossed, SipSeen
@@ -27,6 +28,7 @@ class Engine:
         self._sides = sides
         self._transactions = Transactions()
         self._credit = Credit()
+        self._tenants = Tenants()
         self._judge = Judge(self._credit)
         self._ticked = 0.0
         self._made: dict[str, tuple[object, Detector]] = {}
@@ -36,7 +38,7 @@ class Engine:
     def configure(self, settings: DetectSettings) -> None:
         """New settings. A detector whose own settings are new begins again with nothing
         remembered; the others, credit and past verdicts stay as they are."""
-        shared = Shared(self._credit, self._sides)
+        shared = Shared(self._credit, self._sides, self._tenants)
         self._made = make_detectors(settings, shared, self._made)
         self._hook()
 
@@ -100,6 +102,7 @@ class Engine:
         outcome = self._transactions.response(event)
         if outcome is not None:
             self._credit.note(outcome)
+            self._tenants.note(outcome)
             _call(self._outcome, outcome, findings)
 
     def _from_remote(self, event: SipSeen) -> bool:

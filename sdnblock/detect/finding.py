@@ -27,6 +27,10 @@ class Finding:
     at_most: Action | None = None
     """The strongest action that the detector's settings allow; None: what the grade allows."""
     seconds: float | None = None
-    """For how long; None: what the grade and the source's past say."""
+    """For how long; None: what the grade and the source's past say. Of a report: for how long
+    the detector will not be told to say so again (None: a day)."""
     user: str = ""
     """The user it is about, where there is one."""
+    despite_credit: bool = False
+    """The evidence is proven, and nobody else is behind the source: its credit, which the
+    culprit earned himself, saves it not."""

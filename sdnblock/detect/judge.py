@@ -1,7 +1,7 @@
 """From findings to verdicts: the evidence's grade rules what may be done, and for how long.
 
 Proven evidence drops, each time for longer. Spoofable evidence drops for ten minutes at most,
-and never a source with credit: that is limited, to a rate at which a phone still works.
+and never a source with credit: of that it only asks to see more (``watch``).
 """
 
 from __future__ import annotations
@@ -52,11 +52,14 @@ class Judge:
         """What is done, and for how many seconds."""
         credit = self._credit.has(finding.source, now)
         if finding.grade is Grade.SPOOFABLE:
-            action = Action.LIMIT if credit else Action.DROP
+            # Under a forged flood any limit is full of the forger's packets, and would cut off
+            # whom he names: a customer is only watched, which the switch's own hold heeds too.
+            action = Action.WATCH if credit else Action.DROP
             seconds = min(finding.seconds or SPOOFABLE_MOST, SPOOFABLE_MOST)
         else:
             # A source with credit loses its flow only; without a flow it is limited.
-            action = Action.LIMIT if credit and finding.flow is None else Action.DROP
+            spared = credit and finding.flow is None and not finding.despite_credit
+            action = Action.LIMIT if spared else Action.DROP
             times = self._times(finding.source, now)
             seconds = finding.seconds or LADDER[min(times, len(LADDER) - 1)]
         if finding.at_most is not None and finding.at_most.strength < action.strength:
@@ -66,7 +69,9 @@ class Judge:
     def _said(self, finding: Finding, target: Target, now: float) -> bool:
         key = (finding.detector, target, finding.report_only)
         last = self._last.get(key)
-        after = _REPORT_AFTER if finding.report_only else _REPEAT_AFTER
+        after = _REPEAT_AFTER
+        if finding.report_only:
+            after = _REPORT_AFTER if finding.seconds is None else finding.seconds
         if last is not None and now - last < after:
             return True
         self._last[key] = now

@@ -31,7 +31,8 @@ _END = re.compile(rb"\r?\n\r?\n")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _HEADER = re.compile(
     r"^(call-id|i|cseq|from|f|to|t|user-agent|server|contact|m|expires|content-length|l"
-    r"|authorization|proxy-authorization|www-authenticate|proxy-authenticate|via|v)"
+    r"|authorization|proxy-authorization|www-authenticate|proxy-authenticate|via|v"
+    r"|session-expires|x)"
     r"[ \t]*:[ \t]*([^\r\n]{0,1024})",
     re.IGNORECASE | re.MULTILINE | re.ASCII,
 )
@@ -42,13 +43,14 @@ _FULL: Final = {
     "m": "contact",
     "l": "content-length",
     "v": "via",
+    "x": "session-expires",
 }
 _USUAL: Final = {
     name: name.lower()
     for name in (
         "Call-ID", "CSeq", "From", "To", "User-Agent", "Server", "Contact", "Expires",
         "Content-Length", "Authorization", "Proxy-Authorization", "WWW-Authenticate",
-        "Proxy-Authenticate", "Via",
+        "Proxy-Authenticate", "Via", "Session-Expires",
     )
 }  # fmt: skip
 """As nearly everybody writes them: saves two calls a header."""
@@ -171,6 +173,12 @@ class SipMessage:
     def challenge(self) -> Digest | None:
         """The challenge that a response carries, if any."""
         return parse_digest(self.first("www-authenticate") or self.first("proxy-authenticate"))
+
+    @property
+    def session_expires(self) -> int:
+        """Seconds after which the session ends unless it is refreshed (RFC 4028); 0: for ever."""
+        text = self.first("session-expires").partition(";")[0].strip()
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 0
 
     @cached_property
     def removes_binding(self) -> bool:

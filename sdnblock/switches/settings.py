@@ -30,6 +30,11 @@ DEFAULT_SIP_PORTS: Final = frozenset(
 )
 """UDP and TCP 5060-5090, as (IP protocol number, port)."""
 
+DEFAULT_LIMIT_RATE: Final = 100
+"""Packets a second under ``limit``: a phone in a call sends 50 of RTP (20 ms each, RFC 3551),
+a few of RTCP and SIP, and must still work."""
+DEFAULT_LIMIT_BURST: Final = 200
+
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
@@ -94,9 +99,9 @@ class SwitchSettings:
     """Destination MAC (6 bytes) to output port."""
     sip_ports: frozenset[tuple[int, int]] = DEFAULT_SIP_PORTS
     """(IP protocol, server-side port) pairs that carry SIP."""
-    limit_rate: int = 10
+    limit_rate: int = DEFAULT_LIMIT_RATE
     """Packets a second that a target under ``limit`` still gets through."""
-    limit_burst: int = 20
+    limit_burst: int = DEFAULT_LIMIT_BURST
     """Packets that such a target may send at once."""
     sample_rate: int = 100
     """Packets a second of all watched targets together that are sent to us; 0: none."""
