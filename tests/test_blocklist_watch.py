@@ -17,6 +17,7 @@ from sdnblock.blocklist.changes import Disconnected, Single, Whole
 from sdnblock.blocklist.claims import Claim, ClaimKey
 from sdnblock.blocklist.connect import open_redis
 from sdnblock.blocklist.keys import Keys
+from sdnblock.blocklist.rereads import Rereads
 from sdnblock.blocklist.store import Store
 from tests.blocklist_follower import following
 from tests.redis_server import RedisServer
@@ -109,6 +110,21 @@ async def test_one_plain_command_of_redis_cli(server: RedisServer, redis: Redis)
         await told.until(lambda: told.allows == {parse_prefix("192.0.2.0/24"): NEVER}, 1.0)
         server.cli("DEL", "sdnblock:allow")
         await told.until(lambda: not told.allows, 1.0)
+
+
+def test_a_notice_that_two_writers_share_is_read_within_a_second() -> None:
+    """A hint explains a notice, but perhaps not all of it: a cheap set is read again soon."""
+    now = 100.0
+    rereads = Rereads(lambda: now)
+    for seconds, due in ((0.002, 0.9), (0.4, 10.1)):
+        rereads.done(FEED, seconds)
+        now += 50
+        rereads.hinted(FEED)
+        rereads.changed([FEED], with_hints=True)
+        now += due - 0.2
+        assert rereads.take() == []
+        now += 0.2
+        assert rereads.take() == [FEED]
 
 
 async def test_plain_zadds_among_a_hundred_thousand(server: RedisServer, store: Store) -> None:

@@ -5,7 +5,9 @@ at least half a second, and for up to four times as long as the reading took:
 less where that much would break the promise that a change is told within a
 second (up to some 200,000 members), all of it beyond. Our own writers also leave hints in the
 stream, which tell the change itself: a notice that came with a hint needs no
-prompt reading, only a late one to be sure.
+prompt reading, only one to be sure, since Redis makes one notice of the changes that two
+writers made in the same moment. That one keeps the promise of a second where a reading is
+cheap, and comes later where it is not.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ _PROMISE: Final = 0.9
 _HINT_WAIT: Final = 0.3
 """How long a notice that came together with some hint waits for a hint about its own key."""
 _HINT_MEMORY: Final = 0.1
-_TO_BE_SURE: Final = 10.0
+_SURE_SOON: Final = 0.8
+_SURE_LATE: Final = 10.0
+_SURE_SHARE: Final = 25.0
+"""A reading to be sure waits for so many times as long as the last reading took."""
 _MANY: Final = 10_000
 
 
@@ -41,6 +46,7 @@ class Rereads:
         self._awaiting_hint: set[SetId] = set()
         self._earliest: dict[SetId, float] = {}
         self._hinted: dict[SetId, float] = {}
+        self._took: dict[SetId, float] = {}
         self._woken = asyncio.Event()
 
     def changed(self, sets: Iterable[SetId], with_hints: bool) -> None:
@@ -51,7 +57,7 @@ class Rereads:
                 self._awaiting_hint.discard(key)
                 self._mark(key, now)
             elif now - self._hinted.pop(key, -1.0) < _HINT_MEMORY:
-                self._mark(key, now + _TO_BE_SURE)
+                self._mark(key, now + self._until_sure(key))
             elif key not in self._due:
                 self._awaiting_hint.add(key)
                 self._mark(key, now + _HINT_WAIT)
@@ -61,7 +67,7 @@ class Rereads:
         now = self._clock()
         if key in self._awaiting_hint:
             self._awaiting_hint.discard(key)
-            self._due[key] = now + _TO_BE_SURE
+            self._due[key] = now + self._until_sure(key)
         else:
             if len(self._hinted) >= _MANY:  # hints about keys that no notice ever names
                 self._hinted.clear()
@@ -69,6 +75,7 @@ class Rereads:
 
     def done(self, key: SetId, seconds: float) -> None:
         """``key`` has been read, which took that long."""
+        self._took[key] = seconds
         rest = _SHARE * seconds
         if seconds <= _QUICK:
             rest = min(rest, _PROMISE - seconds)
@@ -76,7 +83,7 @@ class Rereads:
 
     def forget(self, key: SetId) -> None:
         """``key`` is gone."""
-        for times in (self._due, self._earliest, self._hinted):
+        for times in (self._due, self._earliest, self._hinted, self._took):
             times.pop(key, None)
         self._awaiting_hint.discard(key)
 
@@ -106,6 +113,9 @@ class Rereads:
     def wake(self) -> None:
         """End :meth:`wait` now."""
         self._woken.set()
+
+    def _until_sure(self, key: SetId) -> float:
+        return min(max(_SURE_SOON, _SURE_SHARE * self._took.get(key, 0.0)), _SURE_LATE)
 
     def _mark(self, key: SetId, due: float) -> None:
         self._due[key] = min(due, self._due.get(key, due))
