@@ -18,7 +18,8 @@ from sdnblock.detect.window import RequestWindow
 from sdnblock.evidence.capture import read_capture
 from sdnblock.evidence.events import SipSeen
 from sdnblock.evidence.frames import Segment
-from sdnblock.evidence.sip import SipMessage, SipStream, parse_message
+from sdnblock.evidence.sip import SipMessage, parse_message
+from sdnblock.evidence.sip_stream import SipStream
 
 _STREAMS: Final = 10_000
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sdnblock.evidence.events import SipSeen
-from sdnblock.evidence.sip import (
+from sdnblock.evidence.sip import SipMessage
+from sdnblock.evidence.sip_values import (
     Address,
     Digest,
-    SipMessage,
     parse_address,
     parse_contacts,
     parse_digest,

@@ -2,10 +2,12 @@
 
 One regular expression finds the headers that matter; the rest is skipped. What cannot be
 understood is None, not an error: a parse failure is never evidence by itself. Bounds: heads
-of at most 16 KiB, values of at most 1,024 bytes.
+of at most 16 KiB, values of at most 1,024 characters. Where a message can be read in two
+ways, it is read as SIP servers do: a header is only what stands at the beginning of a line
+of the head, which ends with the first empty line.
 
 RFC 3261: 7 (messages), 7.3.1 (folding, repeated fields), 7.3.3 (compact forms), 7.5 (leading
-CRLFs), 18.3 (Content-Length over streams), 20 (header fields); RFC 8760 and 2617/7616 (digest).
+CRLFs), 20 (header fields).
 """
 
 from __future__ import annotations
@@ -15,25 +17,40 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+from sdnblock.evidence.sip_values import (
+    Address,
+    Digest,
+    branch_of,
+    parameter,
+    parse_address,
+    parse_contacts,
+    parse_digest,
+    tag_of,
+)
+
 MAX_HEAD: Final = 16384
 MAX_VALUE: Final = 1024
-MAX_STREAM: Final = 65536
-"""Bytes of a TCP stream that wait for the rest of their message."""
 
 _JUNK: Final = 512
 """Bytes before the first line that are looked through for it."""
+_FIRST: Final = 10_240
+"""More than a first line has."""
 
-_START = re.compile(
-    rb"([A-Z][A-Za-z]{1,31}) +([^\s]{1,512}) +SIP/2\.0[ \t]*\r?(?:\n|\Z)"
-    rb"|SIP/2\.0 +([1-6][0-9][0-9])(?=[ \r\n]|\Z)[^\r\n]{0,256}\r?(?:\n|\Z)"
+_REST: Final = (
+    rb"[ \t]++([^ \t\r\n]{1,8192}+)[ \t]++[Ss][Ii][Pp]/2\.0[ \t]*+\r?(?:\n|\Z)"
+    rb"|[Ss][Ii][Pp]/2\.0[ \t]++([1-6][0-9][0-9])(?=[ \t\r\n]|\Z)[^\n]{0,1024}+(?:\n|\Z)"
 )
-_END = re.compile(rb"\r?\n\r?\n")
-_FOLD = re.compile(rb"\r?\n[ \t]+")
+_START = re.compile(rb"[\r\n\0 \t]*+(([A-Za-z0-9.!%%*_+`'~-]{1,32}+)%b)" % _REST)
+"""All of it, method, URI, status. Methods in small letters are taken too, as Kamailio does."""
+_AFTER_JUNK = re.compile(rb"(([A-Z][A-Za-z]{1,31}+)%b)" % _REST)
+_LINE_AFTER_JUNK = re.compile(rb"\n%b" % _AFTER_JUNK.pattern)
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
+_FOLD = re.compile(rb"\r?\n[ \t]++")
 _HEADER = re.compile(
     r"^(call-id|i|cseq|from|f|to|t|user-agent|server|contact|m|expires|content-length|l"
     r"|authorization|proxy-authorization|www-authenticate|proxy-authenticate|via|v"
     r"|session-expires|x)"
-    r"[ \t]*:[ \t]*([^\r\n]{0,1024})",
+    r"[ \t]*+:[ \t]*+([^\r\n]{0,1024})",
     re.IGNORECASE | re.MULTILINE | re.ASCII,
 )
 _FULL: Final = {
@@ -55,37 +72,6 @@ _USUAL: Final = {
 }  # fmt: skip
 """As nearly everybody writes them: saves two calls a header."""
 
-_URI = re.compile(
-    r"sips?:(?:([^@>;\s:]{0,256})(?::[^@>;\s]{0,256})?@)?(\[[0-9a-fA-F:.]{2,45}\]|[^:;>?,\s]{1,255})",
-    re.IGNORECASE,
-)
-_BRANCH = re.compile(r";[ \t]*branch[ \t]*=[ \t]*([^;,\s]{1,256})", re.IGNORECASE)
-_TAG = re.compile(r";[ \t]*tag[ \t]*=[ \t]*([^;>,\s]{1,256})", re.IGNORECASE)
-_EXPIRES = re.compile(r";[ \t]*expires[ \t]*=[ \t]*\"?([0-9]{1,10})", re.IGNORECASE)
-_PARAMETER = re.compile(
-    r"([A-Za-z0-9_-]{1,32})[ \t]*=[ \t]*(?:\"([^\"]{0,512})\"|([^,\s\"]{1,512}))"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A URI in a header: user and host in lower case where case does not matter."""
-
-    user: str
-    host: str
-
-
-@dataclass(frozen=True, slots=True)
-class Digest:
-    """An Authorization or a challenge: scheme and parameters by lower-case name."""
-
-    scheme: str
-    parameters: dict[str, str]
-
-    def get(self, name: str) -> str:
-        """A parameter, empty if it is not there."""
-        return self.parameters.get(name, "")
-
 
 @dataclass(frozen=True)
 class SipMessage:
@@ -97,8 +83,8 @@ class SipMessage:
     headers: dict[str, list[str]] = field(repr=False)
     junk: int = 0
     """Bytes before the first line, leading line ends not counted."""
-    size: int = 0
-    """Bytes of the message, head and body."""
+    head: int = 0
+    """Bytes of all before the body."""
 
     def first(self, name: str) -> str:
         """A header's first value, empty if there is none."""
@@ -118,7 +104,7 @@ class SipMessage:
     @cached_property
     def cseq(self) -> tuple[int, str]:
         """CSeq number and method; (-1, "") if there is none that can be read."""
-        number, _, method = self.first("cseq").partition(" ")
+        number, _, method = self.first("cseq").replace("\t", " ").partition(" ")
         if not number.isascii() or not number.isdigit() or len(number) > 10:
             return -1, ""
         return int(number), method.strip()
@@ -161,13 +147,25 @@ class SipMessage:
     @property
     def branch(self) -> str:
         """The branch of the topmost Via, which a response repeats; empty if there is none."""
-        found = _BRANCH.search(self.first("via"))
-        return found[1] if found else ""
+        return branch_of(self.first("via"))
+
+    @property
+    def content_length(self) -> int:
+        """Bytes of the body, as announced; 0 if that cannot be read."""
+        text = self.first("content-length")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
     @cached_property
     def authorization(self) -> Digest | None:
-        """The credential that a request carries, if any."""
-        return parse_digest(self.first("authorization") or self.first("proxy-authorization"))
+        """The first credential that a request carries, if any."""
+        return self.credentials[0] if self.credentials else None
+
+    @cached_property
+    def credentials(self) -> list[Digest]:
+        """Every credential that a request carries: one for each realm that asked."""
+        values = (*self.headers.get("authorization", ()),
+                  *self.headers.get("proxy-authorization", ()))  # fmt: skip
+        return [digest for value in values if (digest := parse_digest(value)) is not None]
 
     @cached_property
     def challenge(self) -> Digest | None:
@@ -187,96 +185,28 @@ class SipMessage:
             return False
         default = self.first("expires").strip()
         for contact in self.contacts:
-            own = _EXPIRES.search(contact)
-            if (own[1] if own else default).lstrip("0") == "" and (own or default):
+            expires = parameter(contact, "expires") or default
+            if expires and not expires.lstrip("0"):
                 return True
         return False
 
 
 def parse_message(data: bytes) -> SipMessage | None:
     """The message in a datagram; None if there is none."""
-    found = _parse(data)
-    return None if found is None else found[0]
-
-
-class SipStream:
-    """Messages out of a TCP stream: several in a segment, or one in several.
-
-    A Content-Length that is wrong cannot lead it astray for long: where the next message
-    does not begin as announced, it looks for the next first line.
-    """
-
-    def __init__(self) -> None:
-        self._buffer = b""
-
-    def feed(self, data: bytes) -> list[SipMessage]:
-        """Messages that are complete with ``data``."""
-        self._buffer += data
-        messages = []
-        while self._buffer:
-            stripped = self._buffer.lstrip(b"\r\n\0")
-            end = _END.search(stripped, 0, MAX_HEAD)
-            if end is None:
-                self._buffer = stripped if len(stripped) < MAX_HEAD else b""
-                break
-            start = _START.search(stripped, 0, end.end())
-            if start is None:  # no message ends here: go on behind it
-                self._buffer = stripped[end.end() :]
-                continue
-            found = _parse(stripped)
-            if found is None:
-                self._buffer = stripped[end.end() :]
-                continue
-            message, head = found
-            total = head + _content_length(message)
-            following = _START.search(stripped, head, total)
-            if following is not None and _is_line_start(stripped, following.start()):
-                total = following.start()  # it announced more than it had
-            if len(stripped) < total <= MAX_STREAM:
-                self._buffer = stripped
-                break
-            messages.append(message)
-            self._buffer = stripped[min(total, len(stripped)) :]
-        if len(self._buffer) > MAX_STREAM:
-            self._buffer = b""
-        return messages
-
-
-def parse_address(value: str) -> Address | None:
-    """The first SIP URI in a header value or Request-URI."""
-    # A display name can hold anything in quotes; the URI comes after them.
-    at = value.rfind("<") if '"' in value else 0
-    found = _URI.search(value, max(at, 0))
-    return Address(found[1] or "", found[2].lower().rstrip(".")) if found else None
-
-
-def parse_digest(value: str) -> Digest | None:
-    """An Authorization or challenge value (RFC 7616, 3.3 and 3.4); None if it is empty."""
-    scheme, _, rest = value.strip().partition(" ")
-    if not scheme:
-        return None
-    parameters: dict[str, str] = {}
-    for name, quoted, bare in _PARAMETER.findall(rest):
-        parameters.setdefault(name.lower(), quoted or bare)
-    return Digest(scheme.lower(), parameters)
-
-
-def _parse(data: bytes) -> tuple[SipMessage, int] | None:
-    """The message and the length of its head."""
-    start = _START.match(data) or _START.search(data, 0, _JUNK + 1024)
+    start = _START.match(data) or _find_start(data)
     if start is None:
         return None
-    if start.start() > _JUNK:
-        return None
-    limit = start.start() + MAX_HEAD
-    # The usual end first: a plain search is twenty times as fast as a pattern.
-    at = data.find(b"\r\n\r\n", start.end() - 2, limit)
-    if at >= 0 and b"\n\n" not in data[start.end() : at]:
-        head, head_end = data[start.end() : at + 1], at + 4
+    first, begin = start.span(1)
+    # The first empty line ends the head. Plain searches are twenty times as fast as patterns.
+    limit = first + MAX_HEAD
+    lf, crlf = data.find(b"\n\n", begin - 1, limit), data.find(b"\n\r\n", begin - 1, limit)
+    if lf < 0 and crlf < 0:
+        end = head_end = min(len(data), limit)
+    elif lf < 0 or 0 <= crlf < lf:
+        end, head_end = crlf, crlf + 3
     else:
-        end = _END.search(data, start.end() - 2, limit)
-        head_end = end.end() if end else min(len(data), limit)
-        head = data[start.end() : end.start() + 1 if end else head_end]
+        end, head_end = lf, lf + 2
+    head = data[begin:end]
     if b"\n " in head or b"\n\t" in head:
         head = _FOLD.sub(b" ", head)
     headers: dict[str, list[str]] = {}
@@ -289,48 +219,27 @@ def _parse(data: bytes) -> tuple[SipMessage, int] | None:
             headers[key].append(value.rstrip())
         else:
             headers[key] = [value.rstrip()]
-    method, uri, status = start.groups()
-    junk = len(data[: start.start()].strip(b"\r\n\0 "))
-    message = SipMessage(
-        method.decode("ascii") if method else "",
-        uri.decode("utf-8", "replace") if uri else "",
+    _, method, uri, status = start.groups()
+    return SipMessage(
+        method.decode("ascii").upper() if method else "",
+        uri[:MAX_VALUE].decode("utf-8", "replace") if uri else "",
         int(status) if status else 0,
         headers,
-        junk,
-        len(data) - start.start(),
+        len(data[:first].strip(b"\r\n\0 \t")) if first else 0,
+        head_end,
     )
-    return message, head_end
 
 
-def _content_length(message: SipMessage) -> int:
-    text = message.first("content-length").strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 0
-
-
-def _is_line_start(data: bytes, at: int) -> bool:
-    return at > 0 and data[at - 1 : at] == b"\n"
-
-
-def tag_of(value: str) -> str:
-    """The tag of a From or To value, empty if there is none."""
-    found = _TAG.search(value, value.find(">") + 1)
-    return found[1] if found else ""
-
-
-def parse_contacts(value: str) -> list[str]:
-    """The values of a Contact header, split at commas outside of quotes and angle brackets."""
-    parts, depth, quoted, start = [], 0, False, 0
-    for at, letter in enumerate(value):
-        if letter == '"' and value[at - 1 : at] != "\\":
-            quoted = not quoted
-        elif quoted:
-            continue
-        elif letter == "<":
-            depth += 1
-        elif letter == ">":
-            depth = max(0, depth - 1)
-        elif letter == "," and not depth:
-            parts.append(value[start:at].strip())
-            start = at + 1
-    parts.append(value[start:].strip())
-    return [part for part in parts if part]
+def _find_start(data: bytes) -> re.Match[bytes] | None:
+    """A first line behind junk: on the line that begins with the junk, or on one of the next,
+    but behind no empty line."""
+    at = len(data) - len(data.lstrip(b"\r\n\0 \t"))
+    stop = at + _JUNK + _FIRST
+    empty = _EMPTY_LINE.search(data, at, at + _JUNK)
+    if empty is not None:
+        stop = empty.start() + 1
+    line_end = data.find(b"\n", at, stop)
+    found = _AFTER_JUNK.search(data, at, line_end + 1 if line_end >= 0 else stop)
+    if found is None:
+        found = _LINE_AFTER_JUNK.search(data, at, stop)
+    return found if found is not None and found.start() - at <= _JUNK else None

@@ -1,0 +1,104 @@
+"""What stands in SIP header values: addresses, parameters, credentials. Hostile input.
+
+Everything is read in order from the beginning, quoted strings as a whole: what stands inside
+of quotes, or behind the URI, is never taken for the URI, a tag or a nonce. No pattern here
+can go back over more than one step, so time grows with the length only.
+
+RFC 3261: 19.1.1 (URIs), 20.10 (Contact), 25.1 (quoted strings); RFC 7616, 3.3 and 3.4.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_QUOTED: Final = r'"(?:[^"\\]|\\.)*+"'
+_NAME = re.compile(rf'[^"<;]*+(?:{_QUOTED}[^"<;]*+)*+')
+"""A display name, quoted or not, up to the URI; or an address without angle brackets."""
+_URI = re.compile(
+    r"[ \t]*sips?:(?:([^@>\s:;]*+)(?:[:;][^@>\s]*+)?@)?"
+    r"(\[[0-9a-fA-F:.]{2,45}\]|[^@:;>?,\s]{1,255}+)(?![^:;>?,\s])",
+    re.IGNORECASE,
+)
+_PARAMETER = re.compile(rf'[ \t]*;[ \t]*([^\s=;,"]*+)[ \t]*(?:=[ \t]*({_QUOTED}|[^;,\s"]*+))?')
+_BRANCH = re.compile(r'[^",]*?;[ \t]*branch[ \t]*=[ \t]*([^;,\s"]{1,256})', re.IGNORECASE)
+_PART = re.compile(rf'(?:[^",<]++|{_QUOTED}|<[^>]*+>?|".*+)++')
+_CREDENTIAL = re.compile(
+    r'[ \t,]*+([A-Za-z0-9_.-]{1,32}+)[ \t]*+=[ \t]*+(?:"((?:[^"\\]|\\.)*+)"|([^,\s"]++))'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A URI in a header: user and host in lower case where case does not matter."""
+
+    user: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """An Authorization or a challenge: scheme and parameters by lower-case name."""
+
+    scheme: str
+    parameters: dict[str, str]
+
+    def get(self, name: str) -> str:
+        """A parameter, empty if it is not there."""
+        return self.parameters.get(name, "")
+
+
+def parse_address(value: str) -> Address | None:
+    """The SIP URI of a From, To or Contact value, or of a Request-URI; None without one."""
+    found = _URI.match(value, _span(value)[0])
+    return Address(found[1] or "", found[2].lower().rstrip(".")) if found else None
+
+
+def parameter(value: str, name: str) -> str:
+    """A parameter of the header itself (not of the URI in it), empty if it is not there."""
+    at = _span(value)[1]
+    while found := _PARAMETER.match(value, at):
+        if found[1].lower() == name:
+            return (found[2] or "").strip('"')
+        at = found.end()
+    return ""
+
+
+def tag_of(value: str) -> str:
+    """The tag of a From or To value, empty if there is none."""
+    return parameter(value, "tag")[:256]
+
+
+def branch_of(value: str) -> str:
+    """The branch of the first of a Via's values, empty if there is none."""
+    found = _BRANCH.match(value)
+    return found[1] if found else ""
+
+
+def parse_contacts(value: str) -> list[str]:
+    """The values of a Contact header, split at commas outside of quotes and angle brackets."""
+    return [part for each in _PART.findall(value) if (part := each.strip())]
+
+
+def parse_digest(value: str) -> Digest | None:
+    """An Authorization or challenge value (RFC 7616, 3.3 and 3.4); None if it is empty."""
+    scheme, _, rest = value.strip().replace("\t", " ").partition(" ")
+    if not scheme:
+        return None
+    parameters: dict[str, str] = {}
+    at = 0
+    while found := _CREDENTIAL.match(rest, at):
+        at = found.end()
+        parameters.setdefault(found[1].lower(), found[2] or found[3] or "")
+    return Digest(scheme.lower(), parameters)
+
+
+def _span(value: str) -> tuple[int, int]:
+    """Where the URI of an address begins, and where the header's own parameters do."""
+    name = _NAME.match(value)
+    at = name.end() if name else 0
+    if value[at : at + 1] == "<":
+        end = value.find(">", at)
+        return at + 1, end + 1 if end >= 0 else len(value)
+    return 0, at
