@@ -24,6 +24,7 @@ from sdnblock.blocklist.safety import SafetySettings
 from sdnblock.blocklist.settings import RedisSettings
 from sdnblock.config_switches import read_switches
 from sdnblock.detect.outcome_walk import OutcomeWalkSettings
+from sdnblock.detect.proof import ProofSettings
 from sdnblock.detect.registry import ENTRIES, DetectSettings
 from sdnblock.detect.request_rate import RequestRateSettings
 from sdnblock.errors import BlockListError, ConfigError
@@ -215,6 +216,7 @@ def _walk(settings: OutcomeWalkSettings) -> WalkSettings:
 
 def _detect(table: Table) -> DetectSettings:
     given = [read_dataclass(table.table(entry.section), entry.settings) for entry in ENTRIES]
+    given.append(read_dataclass(table.table("proof"), ProofSettings))
     table.finish()
     return DetectSettings.with_(*given)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from dataclasses import dataclass, field
 
@@ -91,10 +92,11 @@ class World:
         protocol: int = UDP,
         branch: str = "",
         headers: str = "",
+        tag: str = "",
     ) -> None:
         """A response of ours."""
         text = (
-            f"SIP/2.0 {status} Reason\r\nTo: <sip:x@example.net>;tag=t{call}\r\n"
+            f"SIP/2.0 {status} Reason\r\nTo: <sip:x@example.net>;tag={tag or tag_for(call)}\r\n"
             f"Call-ID: {call}\r\nCSeq: {cseq} {method}\r\n{headers}"
         )
         if branch:
@@ -144,6 +146,11 @@ class World:
     def blocked(self) -> set[str]:
         """Targets of all verdicts so far."""
         return {str(verdict.target) for verdict in self.verdicts}
+
+
+def tag_for(call: str) -> str:
+    """Our To tag in a call, as random as a good server's."""
+    return hashlib.sha256(call.encode()).hexdigest()[:16]
 
 
 def source(text: str) -> Source:

@@ -20,7 +20,7 @@ from sdnblock.detect.registry import DetectSettings
 from sdnblock.detect.sides import Sides
 from sdnblock.errors import ConfigError, TargetError
 from sdnblock.evidence.grade import Grade
-from tests.sip_world import SERVER, World
+from tests.sip_world import SERVER, World, tag_for
 
 CALLER, THIEF = "192.0.2.10", "203.0.113.66"
 NOON = calendar.timegm((2026, 3, 4, 12, 0, 0))  # a Wednesday
@@ -52,12 +52,12 @@ def dial(
     it.response(source, 180 if status == 200 else 183, call, cseq, "INVITE", port=port)
     it.response(source, status, call, cseq, "INVITE", port=port, headers=headers)
     if ack:
-        it.request(source, "ACK", number, port=port, call=call, cseq=cseq, to_tag=f"t{call}")
+        it.request(source, "ACK", number, port=port, call=call, cseq=cseq, to_tag=tag_for(call))
     return call
 
 
 def hang_up(it: World, source: str, call: str, *, port: int = 5060, status: int = 200) -> None:
-    it.request(source, "BYE", "x", port=port, call=call, cseq=9, to_tag=f"t{call}")
+    it.request(source, "BYE", "x", port=port, call=call, cseq=9, to_tag=tag_for(call))
     it.response(source, status, call, 9, "BYE", port=port)
 
 
@@ -116,7 +116,7 @@ def test_calls_at_once_and_each_end_that_there_is() -> None:
             CALLER,
             5060,
             f"BYE sip:1001@{CALLER} SIP/2.0\r\nTo: <sip:a@b>;tag=f\r\n"
-            f"From: <sip:x@b>;tag=t{two}\r\nCall-ID: {two}\r\nCSeq: 1 BYE\r\n\r\n",
+            f"From: <sip:x@b>;tag={tag_for(two)}\r\nCall-ID: {two}\r\nCSeq: 1 BYE\r\n\r\n",
         )  # ours
         for status in (404, 486, 487, 603):
             dial(it, CALLER, "1001", "003", status=status)
@@ -149,7 +149,7 @@ def test_a_refreshed_call_goes_on() -> None:
     for number in range(20):
         it.now += 500
         for call in calls:
-            it.request(CALLER, "UPDATE", "x", call=call, cseq=20 + number, to_tag=f"t{call}")
+            it.request(CALLER, "UPDATE", "x", call=call, cseq=20 + number, to_tag=tag_for(call))
     assert not it.verdicts
     dial(it, CALLER, "1001", "0044")
     assert it.verdicts
@@ -179,7 +179,7 @@ def test_duration_by_the_bye_and_by_a_sign_of_life() -> None:
     call = dial(it, CALLER, "1001", "0044")
     it.now += 700
     assert not it.verdicts
-    it.request(CALLER, "INVITE", "x", call=call, cseq=20, to_tag=f"t{call}")
+    it.request(CALLER, "INVITE", "x", call=call, cseq=20, to_tag=tag_for(call))
     assert "700 seconds of one call" in it.verdicts[0].reason
 
 

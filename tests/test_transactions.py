@@ -6,12 +6,13 @@ import pytest
 
 from sdnblock.block import TCP
 from sdnblock.detect.detector import Detector
+from sdnblock.detect.proof import Nonces, ProofSettings
 from sdnblock.detect.registry import DetectSettings
 from sdnblock.detect.scanner import ScannerSettings
 from sdnblock.detect.transactions import Outcome
 from sdnblock.evidence.events import SipSeen
 from sdnblock.evidence.grade import Grade
-from tests.sip_world import World
+from tests.sip_world import World, tag_for
 
 ATTACKER, VICTIM = "203.0.113.66", "192.0.2.10"
 
@@ -96,17 +97,90 @@ def test_a_nonce_that_everybody_gets_proves_nobody(world: World, notebook: Noteb
     assert notebook.outcomes[-1].challenged
 
 
+def some_answers(world: World) -> None:
+    """Three calls of others: how the server makes its tags is known then."""
+    for number in range(3):
+        world.ask(f"192.0.2.{100 + number}", "INVITE", "200", 486)
+
+
 def test_an_ack_proves_with_our_tag_to_that_address(world: World, notebook: Notebook) -> None:
+    some_answers(world)
     call, _ = world.request(VICTIM, "INVITE", "404", branch="z9hG4bK1")
     world.response(VICTIM, 404, call, 1, "INVITE", branch="z9hG4bK1")
     world.request(VICTIM, "ACK", "404", call=call, to_tag="guessed")
-    world.request(ATTACKER, "ACK", "404", call=call, to_tag=f"t{call}")
+    world.request(ATTACKER, "ACK", "404", call=call, to_tag=tag_for(call))
     assert not notebook.proofs
     for _ in range(2):
-        world.request(VICTIM, "ACK", "404", call=call, to_tag=f"t{call}", branch="z9hG4bK2")
+        world.request(VICTIM, "ACK", "404", call=call, to_tag=tag_for(call), branch="z9hG4bK2")
     (proof,) = notebook.proofs
     assert (proof.proven, proof.status, proof.user) == (True, 404, "404")
-    assert len(notebook.requests) == 1  # an ACK is no request of its own
+    assert len(notebook.requests) == 4  # an ACK is no request of its own
+
+
+def test_a_tag_that_can_be_computed_proves_nothing(world: World, notebook: Notebook) -> None:
+    # As Kamailio makes them: a constant and a checksum of the request.
+    some_answers(world)
+    for number in range(20):
+        call, _ = world.request(VICTIM, "INVITE", f"{number}", call=f"forged{number}")
+        tag = f"9dd61ff61e802d8e2bef5f14621ef3c2.{number:08x}"
+        world.response(VICTIM, 404, call, 1, "INVITE", tag=tag)
+        if number:
+            world.request(VICTIM, "ACK", f"{number}", call=call, to_tag=tag)
+    assert not notebook.proofs
+    assert all(verdict.grade is Grade.SPOOFABLE for verdict in world.verdicts)
+
+
+def test_what_is_known_of_the_server_can_be_said(world: World, notebook: Notebook) -> None:
+    world.engine.configure(DetectSettings.with_(ProofSettings("shared", "random")))
+    world.register(VICTIM, "1001", good=False)
+    world.ask(VICTIM, "INVITE", "1", 404)
+    call = notebook.outcomes[-1].asked.call_id
+    world.request(VICTIM, "ACK", "1", call=call, to_tag=tag_for(call))
+    assert [each.proven for each in notebook.outcomes] == [False, False, False]
+    assert len(notebook.proofs) == 1
+    world.engine.configure(DetectSettings.with_(ProofSettings("bound", "predictable")))
+    world.register(VICTIM, "1001", good=False)
+    assert notebook.outcomes[-1].proven
+    world.ask(VICTIM, "INVITE", "1", 404)
+    call = notebook.outcomes[-1].asked.call_id
+    world.request(VICTIM, "ACK", "1", call=call, to_tag=tag_for(call))
+    assert len(notebook.proofs) == 1
+
+
+def test_a_server_that_shares_nonces_proves_nothing_for_a_day(
+    world: World, notebook: Notebook
+) -> None:
+    for source in (VICTIM, ATTACKER):
+        call, _ = world.request(source, "REGISTER", "u")
+        world.response(source, 401, call, 1, "REGISTER", nonce="of this second")
+    world.register(VICTIM, "1001", good=False)
+    assert not notebook.outcomes[-1].proven
+    world.now += 86401
+    world.register(VICTIM, "1001", good=False)
+    assert notebook.outcomes[-1].proven
+
+
+def test_where_not_all_answers_are_seen_a_nonce_proves_nothing() -> None:
+    nonces = Nonces()
+    server, remote = b"\1\2\3\4", b"\4\3\2\1"
+    nonces.sent("n", server, remote, 0.0, sampled=True)
+    assert not nonces.proves("n", remote, 0.0, "auto")
+    assert nonces.proves("n", remote, 0.0, "bound")
+    nonces.sent("n", server, remote, 0.1)  # the server itself tells of it too
+    assert nonces.proves("n", remote, 0.1, "auto")
+
+
+def test_of_several_credentials_the_one_that_answers_us_counts(
+    world: World, notebook: Notebook
+) -> None:
+    call, _ = world.request(ATTACKER, "REGISTER", "1001")
+    world.response(ATTACKER, 401, call, 1, "REGISTER", nonce="ours")
+    decoy = 'Authorization: Digest username="x", realm="y", nonce="theirs", response="0"\r\n'
+    world.request(ATTACKER, "REGISTER", "1001", cseq=2, nonce="ours", headers=decoy)
+    world.response(ATTACKER, 401, notebook.requests[-1].message.call_id, 2, "REGISTER")
+    assert notebook.outcomes[-1].proven
+    digest = notebook.outcomes[-1].asked.digest
+    assert digest is not None and digest.get("nonce") == "ours"
 
 
 def test_once_however_often_and_whoever_saw_it(world: World, notebook: Notebook) -> None:
@@ -168,18 +242,21 @@ def test_what_an_outcome_tells_of_its_request(world: World, notebook: Notebook) 
     assert not asked.in_dialog
 
 
-def test_a_flood_of_long_requests_stays_bounded(world: World) -> None:
+def test_a_flood_of_long_requests_stays_bounded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     transactions = world.engine._transactions
     for number in range(40):
-        world.request(ATTACKER, "OPTIONS", f"{number}", headers=f"Contact: {'x' * 1000}\r\n")
-    kept = transactions._text
-    assert kept > 40_000
-    for pending in list(transactions._pending.values()):
-        assert pending.asked.length < 8 * 1024
+        world.request(ATTACKER, "OPTIONS", f"{number}", headers=f"Contact: {'x' * 1020}\r\n")
+    assert transactions._size > 40_000
+    monkeypatch.setattr("sdnblock.detect.transactions._MOST_SIZE", 10_000)
+    world.request(ATTACKER, "OPTIONS", "onemore")
+    assert transactions._size <= 10_000
+    assert 1 < len(transactions._pending) < 12
     world.now += 100
     world.request(ATTACKER, "OPTIONS", "last")
     assert len(transactions._pending) == 1
-    assert transactions._text < 1000
+    assert 0 < transactions._size < 1000
 
 
 def test_detectors_keep_their_memory_when_their_settings_stay() -> None:

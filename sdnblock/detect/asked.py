@@ -5,7 +5,6 @@ Texts only, read when somebody asks: there are many requests, and few that matte
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final
 
 from sdnblock.evidence.events import SipSeen
@@ -22,59 +21,44 @@ from sdnblock.evidence.sip_values import (
 _JOIN: Final = ", "
 
 
-@dataclass(slots=True)
 class Asked:
     """A request of a remote. Texts are as they came; empty where the header is missing."""
 
-    time: float
-    remote: bytes
-    remote_port: int
-    local: bytes
-    local_port: int
-    protocol: int
-    established: bool
-    method: str
-    uri_text: str
-    from_text: str
-    to_text: str
-    call_id: str
-    credential_text: str
-    contact_text: str
-    expires_text: str
-    user_agent: str
-    via_text: str = field(repr=False)
-    """Only to know the request again."""
+    __slots__ = (
+        "_again", "call_id", "contact_text", "credential_text", "established", "expires_text",
+        "from_text", "local", "local_port", "method", "protocol", "remote", "remote_port",
+        "size", "time", "to_text", "uri_text", "user_agent",
+    )  # fmt: skip
 
-    @classmethod
-    def of(cls, event: SipSeen) -> Asked:
-        """What is kept of ``event``, a request."""
+    def __init__(self, event: SipSeen, credential_text: str) -> None:
+        """``credential_text`` is that of its credentials that counts."""
         message = event.message
-        contacts = message.headers.get("contact", ())
-        return cls(
-            event.time, event.source, event.source_port, event.destination,
-            event.destination_port, event.protocol, event.established, message.method,
-            message.uri, message.first("from"), message.first("to"), message.call_id,
-            credential_of(message), contacts[0] if len(contacts) == 1 else _JOIN.join(contacts),
-            message.first("expires"), message.user_agent, message.first("via"),
-        )  # fmt: skip
+        first = message.first
+        self.time = event.time
+        self.remote = event.source
+        self.remote_port = event.source_port
+        self.local = event.destination
+        self.local_port = event.destination_port
+        self.protocol = event.protocol
+        self.established = event.established
+        self.method = message.method
+        self.uri_text = message.uri
+        self.from_text = first("from")
+        self.to_text = first("to")
+        self.call_id = message.call_id
+        self.credential_text = credential_text
+        self.contact_text = _JOIN.join(message.values("contact"))
+        self.expires_text = first("expires")
+        self.user_agent = message.user_agent
+        self.size = (
+            len(self.from_text) + len(self.to_text) + len(credential_text) + len(self.contact_text)
+        )
+        """About how many bytes it takes."""
+        self._again = _known_by(message)
 
     def is_again(self, message: SipMessage) -> bool:
         """Whether ``message`` is this request once more, and not another in its clothes."""
-        return (
-            self.uri_text == message.uri
-            and self.to_text == message.first("to")
-            and self.credential_text == credential_of(message)
-            and self.via_text == message.first("via")
-        )
-
-    @property
-    def length(self) -> int:
-        """Characters kept."""
-        return (
-            len(self.uri_text) + len(self.from_text) + len(self.to_text) + len(self.call_id)
-            + len(self.credential_text) + len(self.contact_text) + len(self.user_agent)
-            + len(self.via_text)
-        )  # fmt: skip
+        return self._again == _known_by(message)
 
     @property
     def uri(self) -> Address | None:
@@ -118,6 +102,13 @@ class Asked:
         return address.user if address is not None else ""
 
 
-def credential_of(message: SipMessage) -> str:
-    """The Authorization or Proxy-Authorization value, empty if there is none."""
-    return message.first("authorization") or message.first("proxy-authorization")
+def _known_by(message: SipMessage) -> int:
+    return hash(
+        (
+            message.uri,
+            message.first("to"),
+            message.first("via"),
+            message.first("authorization"),
+            message.first("proxy-authorization"),
+        )
+    )

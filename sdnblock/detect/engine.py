@@ -9,6 +9,7 @@ from sdnblock.detect.credit import Credit
 from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
 from sdnblock.detect.judge import Judge
+from sdnblock.detect.proof import ProofSettings
 from sdnblock.detect.registry import DetectSettings, make_detectors
 from sdnblock.detect.sides import Sides
 from sdnblock.detect.tenants import Tenants
@@ -38,6 +39,7 @@ class Engine:
     def configure(self, settings: DetectSettings) -> None:
         """New settings. A detector whose own settings are new begins again with nothing
         remembered; the others, credit and past verdicts stay as they are."""
+        self._transactions.proof = settings.of(ProofSettings)
         shared = Shared(self._credit, self._sides, self._tenants)
         self._made = make_detectors(settings, shared, self._made)
         self._hook()

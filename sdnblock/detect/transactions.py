@@ -17,14 +17,19 @@ from typing import Final
 
 from sdnblock.block import TCP
 from sdnblock.detect.asked import Asked
-from sdnblock.detect.nonces import Nonces
+from sdnblock.detect.proof import Nonces, ProofSettings, Tags
 from sdnblock.evidence.events import SipSeen
+from sdnblock.evidence.sip import SipMessage, parse_digest
 
 _LIFETIME: Final = 64.0
 """Seconds for which a request waits for its response (64 * T1 = 32 s, and its ACK)."""
 _MOST: Final = 200_000
-_MOST_TEXT: Final = 64_000_000
-"""Characters kept of requests, all together."""
+_MOST_SIZE: Final = 64_000_000
+"""Bytes that all of them may take, about."""
+
+_CREDENTIALS: Final = 8
+"""So many of a message are looked at: one for each realm or algorithm."""
+_CHALLENGES: Final = frozenset({401, 407})
 
 Key = tuple[bytes, str, tuple[int, str], str]
 """(remote address, Call-ID, CSeq, branch)."""
@@ -83,8 +88,10 @@ class Transactions:
     def __init__(self) -> None:
         self._pending: OrderedDict[Key, _Pending] = OrderedDict()
         self._acks: dict[AckKey, _Pending] = {}
-        self._text = 0
+        self._size = 0
         self._nonces = Nonces()
+        self._tags = Tags()
+        self.proof = ProofSettings()
 
     def request(self, event: SipSeen) -> bool:
         """A request of a remote other than ACK; whether it is a new one."""
@@ -96,22 +103,22 @@ class Transactions:
                 known.asked.established |= event.established
                 return False
             self._drop(key, known)
-        asked = Asked.of(event)
-        digest = message.authorization
-        nonce = digest.get("nonce") if digest is not None else ""
-        self._pending[key] = _Pending(
-            asked, self._nonces.known(nonce), self._nonces.prove(nonce, event.source)
-        )
-        self._text += asked.length
+        text, nonce = self._credential(message)
+        asked = Asked(event, text)
+        challenged = answered = False
+        if nonce:
+            challenged = self._nonces.known(nonce)
+            answered = self._nonces.proves(nonce, event.source, event.time, self.proof.nonces)
+        self._pending[key] = _Pending(asked, challenged, answered)
+        self._size += asked.size
         self._forget(event.time)
         return True
 
     def response(self, event: SipSeen) -> Outcome | None:
         """A response of ours; its outcome if it is final and new."""
         message = event.message
-        challenge = message.challenge
-        if challenge is not None:
-            self._nonces.sent(challenge.get("nonce"), event.destination)
+        if message.status in _CHALLENGES:
+            self._challenged(event)
         if message.status < 200:
             return None
         key = (event.destination, message.call_id, message.cseq, message.branch)
@@ -120,6 +127,7 @@ class Transactions:
             return None
         asked = pending.asked
         proven = pending.answered or (asked.protocol == TCP and _on_same_connection(asked, event))
+        challenge = message.challenge
         stale = challenge is not None and challenge.get("stale").lower() == "true"
         outcome = pending.outcome = Outcome(
             event.time, asked.remote, asked.remote_port, asked.local, asked.local_port,
@@ -127,6 +135,7 @@ class Transactions:
             bool(asked.credential_text), pending.challenged, stale, proven, asked, message.to_tag,
         )  # fmt: skip
         if asked.method == "INVITE" and outcome.to_tag:
+            self._tags.sent(outcome.to_tag)
             self._acks[(asked.remote, asked.call_id, outcome.to_tag)] = pending
         return outcome
 
@@ -136,24 +145,51 @@ class Transactions:
         pending = self._acks.pop((event.source, message.call_id, message.to_tag), None)
         if pending is None or pending.outcome is None or pending.outcome.proven:
             return None
+        if not self._tags.proves(message.to_tag, self.proof.tags):
+            return None
         pending.outcome = replace(pending.outcome, time=event.time, proven=True)
         return pending.outcome
+
+    def _challenged(self, event: SipSeen) -> None:
+        message = event.message
+        for name in ("www-authenticate", "proxy-authenticate"):
+            for text in message.values(name)[:_CREDENTIALS]:
+                self._nonces.sent(
+                    _nonce(text), event.source, event.destination, event.time,
+                    sampled=event.sampled,
+                )  # fmt: skip
+
+    def _credential(self, message: SipMessage) -> tuple[str, str]:
+        """The credential that counts, and its nonce: of several, one with a nonce of ours."""
+        found = [*message.values("authorization"), *message.values("proxy-authorization")]
+        if not found:
+            return "", ""
+        nonces = [_nonce(text) for text in found[:_CREDENTIALS]]
+        for text, nonce in zip(found, nonces, strict=False):
+            if self._nonces.known(nonce):
+                return text, nonce
+        return found[0], nonces[0]
 
     def _forget(self, now: float) -> None:
         while self._pending:
             key, oldest = next(iter(self._pending.items()))
             young = now - oldest.asked.time <= _LIFETIME
-            if young and len(self._pending) <= _MOST and self._text <= _MOST_TEXT:
+            if young and len(self._pending) <= _MOST and self._size <= _MOST_SIZE:
                 return
             self._drop(key, oldest)
 
     def _drop(self, key: Key, pending: _Pending) -> None:
         del self._pending[key]
-        self._text -= pending.asked.length
+        self._size -= pending.asked.size
         if pending.outcome is not None and pending.outcome.to_tag:
             self._acks.pop(
                 (pending.asked.remote, pending.asked.call_id, pending.outcome.to_tag), None
             )
+
+
+def _nonce(text: str) -> str:
+    digest = parse_digest(text)
+    return digest.get("nonce") if digest is not None else ""
 
 
 def _on_same_connection(asked: Asked, response: SipSeen) -> bool:

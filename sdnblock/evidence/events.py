@@ -91,6 +91,8 @@ class SipSeen:
     """Whether the reporter knows that the TCP connection really stands: a SIP server that took
     the message from it, or a capture that has both directions. A segment that a switch copied
     may be forged."""
+    sampled: bool = False
+    """Whether the reporter shows only some of the messages that it sees."""
 
 
 Evidence = SipSeen | RateCrossed | OutcomeCrossed

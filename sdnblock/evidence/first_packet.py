@@ -20,5 +20,5 @@ def read_first_packet(packet: FirstPacket) -> SipSeen | None:
     return SipSeen(
         packet.time, segment.protocol, segment.source, segment.source_port,
         segment.destination, segment.destination_port, message, packet.switch,
-        inbound=packet.reason != REASON_ANSWER,
+        inbound=packet.reason != REASON_ANSWER, sampled=True,
     )  # fmt: skip

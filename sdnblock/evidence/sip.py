@@ -13,6 +13,7 @@ CRLFs), 20 (header fields).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -90,6 +91,10 @@ class SipMessage:
         """A header's first value, empty if there is none."""
         values = self.headers.get(name)
         return values[0] if values else ""
+
+    def values(self, name: str) -> Sequence[str]:
+        """A header's values, line by line."""
+        return self.headers.get(name, ())
 
     @property
     def is_request(self) -> bool:
