@@ -19,7 +19,8 @@ from sdnblock.block import TCP
 from sdnblock.detect.asked import Asked
 from sdnblock.detect.proof import Nonces, ProofSettings, Tags
 from sdnblock.evidence.events import SipSeen
-from sdnblock.evidence.sip import SipMessage, parse_digest
+from sdnblock.evidence.sip import SipMessage
+from sdnblock.evidence.sip_values import parse_digest
 
 _LIFETIME: Final = 64.0
 """Seconds for which a request waits for its response (64 * T1 = 32 s, and its ACK)."""
