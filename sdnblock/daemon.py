@@ -26,6 +26,7 @@ from sdnblock.controller.counting import Counting
 from sdnblock.controller.feed import Feed
 from sdnblock.controller.hub import Hub
 from sdnblock.controller.judging import Judging
+from sdnblock.controller.remembering import Remembering
 from sdnblock.controller.reporting import Reporting
 from sdnblock.controller.saver import Saver
 from sdnblock.controller.session import Session
@@ -58,7 +59,7 @@ class Daemon:
         make_driver = make_driver or Drivers().make
         self._drivers = [make_driver(switch) for switch in config.switches]
         self.hub = Hub(Safety(config.safety), config.allow, DETECTORS, time.time)
-        self._engine = Engine(config.detect, Sides(config.safety.own_prefixes))
+        self._engine = Engine(config.detect, Sides(config.safety.own_prefixes), self.hub.named_by)
         self.sessions: list[Session] = []
         self._stop = asyncio.Event()
 
@@ -87,7 +88,7 @@ class Daemon:
                 return
             with contextlib.suppress(asyncio.CancelledError):
                 async with asyncio.TaskGroup() as group:
-                    tasks = self._start(group, store)
+                    tasks = self._start(group, store, stack)
                     await self._stop.wait()
                     for task in tasks:
                         task.cancel()
@@ -111,17 +112,22 @@ class Daemon:
             return Store(redis, self._config.redis.keys())
         return None
 
-    def _start(self, group: asyncio.TaskGroup, store: Store) -> list[asyncio.Task[None]]:
+    def _start(
+        self, group: asyncio.TaskGroup, store: Store, stack: contextlib.AsyncExitStack
+    ) -> list[asyncio.Task[None]]:
         config, settings = self._config, self._config.controller
         saver = Saver(store, self.hub)
         watcher = Watcher(config.redis, config.redis.keys())
         names = frozenset(driver.name for driver in self._drivers)
         feed = Feed(watcher, store, self.hub, saver, names, settings.recovered_for)
-        judging = Judging(self.hub, saver, self._engine)
+        remembering = Remembering(self._engine.memory, store, self.hub)
+        stack.push_async_callback(remembering.flush)
+        judging = Judging(self.hub, saver, self._engine, remembering.wait_ready)
         tasks = [
             group.create_task(feed.run(), name="block list"),
             group.create_task(saver.run(), name="saver"),
             group.create_task(self._expire(), name="expiry"),
+            group.create_task(remembering.run(), name="memory"),
             group.create_task(judging.run(), name="detectors"),
         ]
         for driver in self._drivers:

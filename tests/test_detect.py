@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sdnblock.block import TCP, Action
-from sdnblock.detect.judge import LADDER
+from sdnblock.detect.past import LADDER
 from sdnblock.evidence.grade import Grade
 from tests.sip_world import World
 
@@ -93,7 +93,7 @@ def test_blocks_grow_on_repetition() -> None:
         for number in range(5):
             world.register(ATTACKER, str(number), good=False)
         found.append(world.verdicts[-1].seconds)
-        world.now += 86400
+        world.now += found[-1] + 3600  # the block has ended
     assert found == [*LADDER, LADDER[-1], LADDER[-1]]
 
 

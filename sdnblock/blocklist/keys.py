@@ -11,6 +11,10 @@ from sdnblock.errors import BlockListError, TargetError
 CONTRACT_VERSION: Final = 1
 """The version of the Redis contract that this code speaks (field ``version`` of ``meta``)."""
 
+MEMORY_VERSION: Final = 1
+"""The version of what detection remembers, part of its keys: another one is not read, and
+expires by itself."""
+
 DEFAULT_PREFIX: Final = "sdnblock:"
 
 RESERVED_ORIGIN: Final = "allow"
@@ -60,6 +64,14 @@ class Keys:
     def switch(self, name: str) -> str:
         """The string that holds a switch's status as JSON, with a time to live."""
         return f"{self.prefix}switch:{name}"
+
+    def kept(self, kind: str) -> str:
+        """The sorted set of what detection remembers of one kind: key -> when it changed."""
+        return f"{self.prefix}memory:{MEMORY_VERSION}:{kind}"
+
+    def kept_data(self, kind: str) -> str:
+        """The hash with the rest: key -> JSON."""
+        return f"{self.kept(kind)}:data"
 
     def parse_claims(self, name: bytes) -> ClaimKey | None:
         """A full key name to the claim set that it is; None if it is something else.

@@ -153,3 +153,37 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
 end
 return 1
 """
+
+KEEP: Final = (
+    _CHECK
+    + """
+-- KEYS: zset, hash. ARGV: forget what is older than this, how many to hold, time to live in
+-- ms, how many to forget at a time, then key, time ('': delete it), data ('': none) ...
+local wrong = demand(KEYS[1], 'zset') or demand(KEYS[2], 'hash')
+if wrong then return wrong end
+for i = 5, #ARGV, 3 do
+  local key, time, data = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local held = redis.call('ZSCORE', KEYS[1], key)
+  if time == '' then
+    redis.call('ZREM', KEYS[1], key)
+    redis.call('HDEL', KEYS[2], key)
+  elseif not held or tonumber(held) <= tonumber(time) then
+    redis.call('ZADD', KEYS[1], time, key)
+    if data ~= '' then redis.call('HSET', KEYS[2], key, data) end
+  end
+end
+local function forget(keys)
+  for _, key in ipairs(keys) do
+    redis.call('ZREM', KEYS[1], key)
+    redis.call('HDEL', KEYS[2], key)
+  end
+end
+forget(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[4]))
+local excess = redis.call('ZCARD', KEYS[1]) - tonumber(ARGV[2])
+if excess > 0 then
+  forget(redis.call('ZRANGE', KEYS[1], 0, math.min(excess, tonumber(ARGV[4])) - 1))
+end
+for k = 1, 2 do redis.call('PEXPIRE', KEYS[k], ARGV[3]) end
+return redis.status_reply('OK')
+"""
+)

@@ -25,6 +25,7 @@ from sdnblock.blocklist.claims import (
     printable,
 )
 from sdnblock.blocklist.facts import read_facts, write_facts
+from sdnblock.blocklist.kept import KeptStore
 from sdnblock.blocklist.keys import Keys, check_origin
 from sdnblock.blocklist.link import Link, Value
 from sdnblock.blocklist.status import StatusStore
@@ -58,6 +59,8 @@ class Store(StatusStore):
 
     def __init__(self, redis: Redis, keys: Keys, clock: Callable[[], float] = time.time) -> None:
         super().__init__(Link(redis), keys, clock)
+        self.memory = KeptStore(self._link, keys, clock)
+        """What detection remembers."""
 
     async def add(self, claims: Sequence[Claim]) -> None:
         """Make the claims, atomically in chunks.

@@ -26,14 +26,13 @@ from sdnblock.blocklist.watch import (
     Whole,
     WholeAllow,
 )
-from sdnblock.controller.hub import Hub
+from sdnblock.controller.hub import RECOVERED, Hub
 from sdnblock.controller.saver import Saver
 from sdnblock.errors import BlockListError
 from sdnblock.switches.driver import Installed
 
 _log = logging.getLogger(__name__)
 
-RECOVERED: Final = "recovered"
 _MOST_LOGGED: Final = 10_000
 
 

@@ -15,16 +15,19 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from sdnblock.block import Prefix, Source, Target
+from sdnblock.block import Prefix, Source, Target, source_of
 from sdnblock.blocklist.allow import AllowView
 from sdnblock.blocklist.claims import Claim, ClaimKey
 from sdnblock.blocklist.safety import Safety
 from sdnblock.blocklist.view import BlockView
+from sdnblock.detect.site import site_target
 from sdnblock.plan import Plan
 
 _log = logging.getLogger(__name__)
 
 OPERATOR: Final = "operator"
+RECOVERED: Final = "recovered"
+_NO_FEEDS: Final = frozenset({OPERATOR, RECOVERED})
 Listener = Callable[[set[Target], bool], None]
 
 
@@ -75,6 +78,23 @@ class Hub:
         if OPERATOR in origins:
             return 0
         return 1 if origins & self._detectors else 2
+
+    def named_by(self, address: bytes) -> list[str]:
+        """The feeds that name a source: origins that are neither detectors nor people.
+
+        ``address`` is packed; for IPv6 its /64 counts, and whatever covers that.
+        """
+        found: dict[str, None] = {}
+        site = site_target(address)
+        packed, longest = source_of(site)
+        number, bits = int.from_bytes(packed, "big"), len(packed) * 8
+        for length in range(1, longest + 1):
+            shift = bits - length
+            cut = (number >> shift << shift).to_bytes(len(packed), "big")
+            target = Source(cut) if length == bits else Prefix(cut, length)
+            if target in self.blocks:
+                found.update((claim.origin, None) for claim in self.blocks.claims_on(target))
+        return [name for name in found if name not in self._detectors | _NO_FEEDS]
 
     # --- what the block list says -------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from sdnblock.block import format_address
@@ -21,23 +22,31 @@ _log = logging.getLogger(__name__)
 
 _TICK: Final = 1.0
 
+Ready = Callable[[], Awaitable[None]]
+
 
 class Judging:
-    """Feeds evidence to the detectors and makes blocks of their verdicts."""
+    """Feeds evidence to the detectors and makes blocks of their verdicts.
 
-    def __init__(self, hub: Hub, saver: Saver, engine: Engine) -> None:
+    ``ready`` waits until detection knows what it knew before the controller started.
+    """
+
+    def __init__(self, hub: Hub, saver: Saver, engine: Engine, ready: Ready) -> None:
         self._hub = hub
         self._saver = saver
         self._engine = engine
+        self._ready = ready
 
     async def run(self) -> None:
         """Let the detectors know, for ever, that time passes."""
+        await self._ready()
         while True:
             await asyncio.sleep(_TICK)
             self._conclude(self._engine.tick(time.time()))
 
     async def follow(self, driver: Driver) -> None:
         """Judge the evidence of one switch for ever."""
+        await self._ready()
         async for event in driver.evidence():
             if not isinstance(event, FirstPacket):
                 self.see(event)

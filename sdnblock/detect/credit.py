@@ -1,39 +1,66 @@
 """Credit: sources that have shown to be honest lately, by a credential or a completed call.
 
-It cannot be forged: both need round trips, and a credential of ours.
+It cannot be forged: both need round trips, and a credential of ours. A source is an IPv4 host
+or an IPv6 /64, as in verdicts. Credit outlives a restart of the controller.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import Final
+from typing import Any, Final
 
-from sdnblock.detect.site import site_of
+from sdnblock.detect.kept import Kept, Kind, Memory
+from sdnblock.detect.site import parse_site, site_of, site_text
 from sdnblock.detect.transactions import Outcome
 
 LIFETIME: Final = 86400.0
 """Seconds for which a source has credit after it earned it."""
 
 _MOST: Final = 500_000
+_GRAIN: Final = 600.0
+"""Seconds by which credit that is kept may be older than it is: phones earn it all the time."""
+
+
+def _unpack(time: float, packed: Any) -> float:
+    return time
+
+
+KIND: Final[Kind[bytes, float]] = Kind(
+    name="credit",
+    lifetime=LIFETIME,
+    most=_MOST,
+    key_text=site_text,
+    parse_key=parse_site,
+    time=lambda earned: earned,
+    pack=lambda earned: None,
+    unpack=_unpack,
+)
 
 
 class Credit:
     """Sites by the time at which they last earned credit."""
 
-    def __init__(self, lifetime: float = LIFETIME) -> None:
+    def __init__(self, memory: Memory, lifetime: float = LIFETIME) -> None:
         self._lifetime = lifetime
-        self._earned: OrderedDict[bytes, float] = OrderedDict()
+        self._earned: Kept[bytes, float] = memory.keep(KIND)
 
     def note(self, outcome: Outcome) -> None:
-        """An accepted credential earns credit, if it answered a challenge of ours."""
-        if outcome.challenged and outcome.accepted:
-            site = site_of(outcome.remote)
-            self._earned[site] = outcome.time
-            self._earned.move_to_end(site)
-            if len(self._earned) > _MOST:
-                self._earned.popitem(last=False)
+        """An accepted credential that answered a challenge of ours earns credit; so does a call
+        that was taken, and this acknowledged."""
+        called = outcome.proven and outcome.method == "INVITE"
+        if not outcome.accepted or not (outcome.challenged or called):
+            return
+        site = site_of(outcome.remote)
+        before = self._earned.get(site)
+        fresh = before is None or outcome.time // _GRAIN != before // _GRAIN
+        self._earned.put(site, outcome.time, changed=fresh)
 
     def has(self, address: bytes, now: float) -> bool:
-        """Whether a source has credit."""
+        """Whether a source has credit. Until all that was kept is known, nobody has none."""
         earned = self._earned.get(site_of(address))
-        return earned is not None and now - earned <= self._lifetime
+        if earned is None:
+            return not self._earned.complete
+        return now - earned <= self._lifetime
+
+    def earned(self, address: bytes) -> float | None:
+        """When a source last earned it (Unix seconds)."""
+        return self._earned.get(site_of(address))

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from sdnblock.detect.credit import Credit
 from sdnblock.detect.finding import Finding
+from sdnblock.detect.kept import Memory
 from sdnblock.detect.sides import Sides
 from sdnblock.detect.tenants import Tenants
 from sdnblock.detect.transactions import Outcome
@@ -25,6 +26,7 @@ class Shared:
     credit: Credit
     sides: Sides
     tenants: Tenants
+    memory: Memory
 
 
 class Detector:

@@ -8,7 +8,8 @@ from typing import Any, Final
 from sdnblock.detect.credit import Credit
 from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
-from sdnblock.detect.judge import Judge
+from sdnblock.detect.judge import Judge, Named, nobody_names
+from sdnblock.detect.kept import Memory
 from sdnblock.detect.proof import ProofSettings
 from sdnblock.detect.registry import DetectSettings, make_detectors
 from sdnblock.detect.sides import Sides
@@ -25,12 +26,14 @@ _TICK: Final = 1.0
 class Engine:
     """Evidence in, verdicts and reports out; time is that of the evidence."""
 
-    def __init__(self, settings: DetectSettings, sides: Sides) -> None:
+    def __init__(self, settings: DetectSettings, sides: Sides, named: Named = nobody_names) -> None:
         self._sides = sides
         self._transactions = Transactions()
-        self._credit = Credit()
+        self.memory = Memory()
+        """What outlives a restart, if somebody keeps it."""
+        self.credit = Credit(self.memory)
         self._tenants = Tenants()
-        self._judge = Judge(self._credit)
+        self._judge = Judge(self.credit, self.memory, named)
         self._ticked = 0.0
         self._made: dict[str, tuple[object, Detector]] = {}
         self._added: list[Detector] = []
@@ -40,7 +43,7 @@ class Engine:
         """New settings. A detector whose own settings are new begins again with nothing
         remembered; the others, credit and past verdicts stay as they are."""
         self._transactions.proof = settings.of(ProofSettings)
-        shared = Shared(self._credit, self._sides, self._tenants)
+        shared = Shared(self.credit, self._sides, self._tenants, self.memory)
         self._made = make_detectors(settings, shared, self._made)
         self._hook()
 
@@ -92,6 +95,7 @@ class Engine:
             if event.message.method == "ACK":
                 proved = self._transactions.acknowledged(event)
                 if proved is not None:
+                    self.credit.note(proved)
                     _call(self._proved, proved, findings)
             elif self._transactions.request(event):
                 _call(self._begun, event, findings)
@@ -103,7 +107,7 @@ class Engine:
         _call(self._response, event, findings)
         outcome = self._transactions.response(event)
         if outcome is not None:
-            self._credit.note(outcome)
+            self.credit.note(outcome)
             self._tenants.note(outcome)
             _call(self._outcome, outcome, findings)
 

@@ -1,54 +1,71 @@
 """From findings to verdicts: the evidence's grade rules what may be done, and for how long.
 
-Proven evidence drops, each time for longer. Spoofable evidence drops for ten minutes at most,
-and never a source with credit: of that it only asks to see more (``watch``).
+Proven evidence drops, each time for longer; for longer still where a feed names the source.
+Spoofable evidence drops for ten minutes at most, whatever the past and the feeds say, and
+never a source with credit: of that it only asks to see more (``watch``).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from sdnblock.block import Action, Prefix, Source, Target
+from sdnblock.block import Action, Target
 from sdnblock.detect.credit import Credit
 from sdnblock.detect.finding import Finding
+from sdnblock.detect.kept import Memory
+from sdnblock.detect.past import LADDER, Past, Pasts
+from sdnblock.detect.site import site_target
 from sdnblock.detect.verdict import Conclusion, Report, Verdict
 from sdnblock.evidence.grade import Grade
 
-LADDER: Final = (600.0, 3600.0, 86400.0, 604800.0, 2592000.0)
-"""Seconds of the first, second, ... conviction of a source on proven evidence."""
-
 SPOOFABLE_MOST: Final = 600.0
 
-_MEMORY: Final = 2592000.0
 _MOST: Final = 200_000
 _REPEAT_AFTER: Final = 5.0
 _REPORT_AFTER: Final = 86400.0
 """What was reported about a source is not reported again so soon."""
 
+Named = Callable[[bytes], Sequence[str]]
+"""The feeds that name a source (packed address)."""
+
+
+def nobody_names(address: bytes) -> Sequence[str]:
+    """There are no feeds."""
+    return ()
+
 
 class Judge:
     """Remembers whom it convicted, for the ladder."""
 
-    def __init__(self, credit: Credit) -> None:
+    def __init__(self, credit: Credit, memory: Memory, named: Named = nobody_names) -> None:
         self._credit = credit
-        self._past: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
+        self._named = named
+        self.pasts = Pasts(memory)
         self._last: OrderedDict[tuple[str, Target, bool], float] = OrderedDict()
 
     def judge(self, finding: Finding, now: float) -> Conclusion | None:
         """The verdict or report; None if the same was said not long ago."""
-        target = finding.flow or target_of(finding.source)
+        target = finding.flow or site_target(finding.source)
         if self._said(finding, target, now):
             return None
         if finding.report_only:
             return Report(finding.source, finding.detector, finding.reason, finding.grade)
-        action, seconds = self._measure(finding, now)
-        return Verdict(
-            target, action, seconds, finding.detector, finding.reason, finding.grade,
-            finding.source,
+        past = self.pasts.of(finding.source, now)
+        named = self._named(finding.source)
+        action, seconds = self._measure(finding, past, bool(named), now)
+        verdict = Verdict(
+            target, action, seconds, finding.detector, finding.reason + _known(past, named),
+            finding.grade, finding.source,
         )  # fmt: skip
+        if action is not Action.WATCH:  # which does nobody any harm
+            self.pasts.note(verdict, now)
+        return verdict
 
-    def _measure(self, finding: Finding, now: float) -> tuple[Action, float]:
+    def _measure(
+        self, finding: Finding, past: Past | None, named: bool, now: float
+    ) -> tuple[Action, float]:
         """What is done, and for how many seconds."""
         credit = self._credit.has(finding.source, now)
         if finding.grade is Grade.SPOOFABLE:
@@ -60,8 +77,8 @@ class Judge:
             # A source with credit loses its flow only; without a flow it is limited.
             spared = credit and finding.flow is None and not finding.despite_credit
             action = Action.LIMIT if spared else Action.DROP
-            times = self._times(finding.source, now)
-            seconds = finding.seconds or LADDER[min(times, len(LADDER) - 1)]
+            rung = _rung(past, finding.flow is not None, now) + named
+            seconds = finding.seconds or LADDER[min(rung, len(LADDER) - 1)]
         if finding.at_most is not None and finding.at_most.strength < action.strength:
             action = finding.at_most
         return action, seconds
@@ -80,18 +97,22 @@ class Judge:
             self._last.popitem(last=False)
         return False
 
-    def _times(self, source: bytes, now: float) -> int:
-        """How often the source has been convicted before; counts this time."""
-        times, last = self._past.get(source, (0, now))
-        if now - last > _MEMORY:
-            times = 0
-        self._past[source] = (times + 1, now)
-        self._past.move_to_end(source)
-        if len(self._past) > _MOST:
-            self._past.popitem(last=False)
-        return times
+
+def _rung(past: Past | None, flow: bool, now: float) -> int:
+    """How often the source has offended before; the offence that it is blocked for is no other."""
+    if past is None:
+        return 0
+    if flow:
+        return max(0, past.proven + past.flows - (now < past.flow_until))
+    return max(0, past.proven - (now < past.until))
 
 
-def target_of(address: bytes) -> Target:
-    """What to block: an IPv4 host, or the /64 of an IPv6 address."""
-    return Source(address) if len(address) == 4 else Prefix(address[:8] + bytes(8), 64)
+def _known(past: Past | None, feeds: Sequence[str]) -> str:
+    """What else is known of the source, as the end of a reason."""
+    told = ""
+    if past is not None and past.convictions:
+        times = past.convictions
+        told += f"; convicted {times} time{'s' if times > 1 else ''} before"
+    if feeds:
+        told += f"; named by {', '.join(feeds[:3])}"
+    return told

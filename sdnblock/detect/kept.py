@@ -1,0 +1,168 @@
+"""What is remembered of many keys, and outlives a restart: bounded, and knows what changed.
+
+The records are in memory; whoever keeps them elsewhere too (the controller, in Redis) asks
+for what has changed, and gives back what was kept when it starts. No I/O here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from sdnblock.blocklist.row import Row
+from sdnblock.errors import SdnblockError
+
+K = TypeVar("K")
+R = TypeVar("R")
+
+_FUTURE: Final = 60.0
+"""Seconds by which a kept time may be ahead of ours (clocks differ); more is cut."""
+
+
+@dataclass(frozen=True)
+class Kind(Generic[K, R]):
+    """One sort of records. ``name`` is ``a-z`` and ``-``; ``lifetime`` is in seconds.
+
+    ``pack`` gives plain JSON values, or None where the time says all; ``unpack`` takes the
+    time and them, from outside, and raises ValueError for what cannot be. ``firm`` says
+    which records a flood of forged packets cannot have made: they are never pushed out by
+    others. ``most`` is how many are held, of the firm and of the others.
+    """
+
+    name: str
+    lifetime: float
+    most: int
+    key_text: Callable[[K], str]
+    parse_key: Callable[[str], K]
+    time: Callable[[R], float]
+    pack: Callable[[R], Any]
+    unpack: Callable[[float, Any], R]
+    firm: Callable[[R], bool] = lambda _: True
+
+
+class Kept(Generic[K, R]):
+    """Records by key, the one changed last at the end."""
+
+    def __init__(self, kind: Kind[K, R]) -> None:
+        self.kind = kind
+        self.complete = True
+        """Whether all that was kept elsewhere has been given back."""
+        self._firm: OrderedDict[K, R] = OrderedDict()
+        self._others: OrderedDict[K, R] = OrderedDict()
+        self._changed: dict[K, None] = {}
+
+    def get(self, key: K) -> R | None:
+        """The record, None if there is none."""
+        found = self._firm.get(key)
+        return self._others.get(key) if found is None else found
+
+    def put(self, key: K, record: R, changed: bool = True) -> None:
+        """A new record, or one that has been changed; ``changed`` False: not worth keeping."""
+        firm = self.kind.firm(record)
+        mine, other = (self._firm, self._others) if firm else (self._others, self._firm)
+        other.pop(key, None)
+        mine[key] = record
+        mine.move_to_end(key)
+        if changed:
+            self._changed[key] = None
+        if len(mine) > self.kind.most:
+            self._changed.pop(mine.popitem(last=False)[0], None)
+
+    def drop(self, key: K) -> None:
+        """Forget a record, here and where it is kept."""
+        if self._firm.pop(key, None) is not None or self._others.pop(key, None) is not None:
+            self._changed[key] = None
+            if len(self._changed) > 4 * self.kind.most:
+                del self._changed[next(iter(self._changed))]
+
+    def expire(self, now: float) -> None:
+        """Forget what has not changed for a lifetime."""
+        for records in (self._firm, self._others):
+            while records:
+                key, record = next(iter(records.items()))
+                if now - self.kind.time(record) <= self.kind.lifetime:
+                    break
+                del records[key]
+                self._changed.pop(key, None)
+
+    def items(self) -> Iterator[tuple[K, R]]:
+        """Every record. None may come or go meanwhile."""
+        return itertools.chain(self._firm.items(), self._others.items())
+
+    def __len__(self) -> int:
+        return len(self._firm) + len(self._others)
+
+    # --- for whoever keeps them ---------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """How many changes have not been taken."""
+        return len(self._changed)
+
+    def take(self, most: int) -> list[K]:
+        """Keys of records that have changed since they were last taken, the oldest first."""
+        keys = list(itertools.islice(self._changed, most))
+        for key in keys:
+            del self._changed[key]
+        return keys
+
+    def give_back(self, keys: Iterable[K]) -> None:
+        """These were taken and could not be kept."""
+        self._changed = {**dict.fromkeys(keys), **self._changed}
+
+    def change_all(self) -> None:
+        """What was kept elsewhere is lost: everything has to be kept again."""
+        self._changed = dict.fromkeys(key for key, _ in self.items())
+
+    def row(self, key: K) -> Row:
+        """A record as it is to be kept now."""
+        text, record = self.kind.key_text(key), self.get(key)
+        if record is None:
+            return Row(text, 0.0, gone=True)
+        packed = self.kind.pack(record)
+        data = "" if packed is None else json.dumps(packed, separators=(",", ":"))
+        return Row(text, self.kind.time(record), data)
+
+    def load(self, rows: Iterable[Row], now: float) -> int:
+        """Rows that were kept, from outside; returns how many were not understood.
+
+        What is newer here stays as it is.
+        """
+        refused = 0
+        for row in rows:
+            try:
+                key = self.kind.parse_key(row.key)
+                time = min(row.time, now + _FUTURE)
+                known = self.get(key)
+                if now - time > self.kind.lifetime or (known is None and key in self._changed):
+                    continue
+                if known is not None and self.kind.time(known) >= time:
+                    continue
+                packed = json.loads(row.data) if row.data else None
+                record = self.kind.unpack(time, packed)
+            except (ValueError, RecursionError, SdnblockError):
+                refused += 1
+                continue
+            self.put(key, record, changed=False)
+        return refused
+
+
+class Memory:
+    """All that is kept, by name."""
+
+    def __init__(self) -> None:
+        self._tables: dict[str, Kept[Any, Any]] = {}
+
+    def keep(self, kind: Kind[K, R]) -> Kept[K, R]:
+        """The records of a kind: the same as before, if they were asked for before."""
+        table = self._tables.setdefault(kind.name, Kept(kind))
+        table.kind = kind
+        return table
+
+    def tables(self) -> list[Kept[Any, Any]]:
+        """Everything that is kept, what matters most first."""
+        return list(self._tables.values())
