@@ -321,7 +321,7 @@ def test_until_all_is_known_everybody_has_credit() -> None:
 def test_a_completed_call_earns_credit_and_an_answer_alone_does_not() -> None:
     world = World()
     for user in ("1", "2", "3"):
-        world.ask("192.0.2.99", "OPTIONS", user, 200)  # our tags are seen to be random
+        world.ask("192.0.2.99", "INVITE", user, 486)  # our tags are seen to be random
     call, cseq = world.request("192.0.2.20", "INVITE", "1002")
     world.response("192.0.2.20", 200, call, cseq, "INVITE")
     assert not world.engine.credit.has(parse_address("192.0.2.20"), world.now)
