@@ -338,3 +338,18 @@ def test_credit_is_written_now_and_then_only() -> None:
         world.now += 30
         written += len(table.take(10))
     assert 6 <= written <= 8
+
+
+def test_an_office_is_no_single_phone_after_a_restart() -> None:
+    world, after = World(), World()
+    for number in range(100):
+        world.register("192.0.2.20", f"u{number}", good=True)
+    (old,) = (t for t in world.engine.memory.tables() if t.kind.name == "tenants")
+    (new,) = (t for t in after.engine.memory.tables() if t.kind.name == "tenants")
+    assert new.load([old.row(key) for key in old.take(10)], world.now) == 0
+    assert len(new.row(parse_address("192.0.2.20")).data) < 8192
+    after.now = world.now
+    after.register("192.0.2.20", "u99", good=True)
+    office = parse_address("192.0.2.20")
+    assert after.engine._tenants.count(office, after.now) == 64
+    assert not after.engine._tenants.alone(office, "u99", after.now)

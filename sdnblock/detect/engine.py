@@ -32,7 +32,7 @@ class Engine:
         self.memory = Memory()
         """What outlives a restart, if somebody keeps it."""
         self.credit = Credit(self.memory)
-        self._tenants = Tenants()
+        self._tenants = Tenants(self.memory)
         self._judge = Judge(self.credit, self.memory, named)
         self._ticked = 0.0
         self._made: dict[str, tuple[object, Detector]] = {}

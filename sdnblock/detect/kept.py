@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -166,3 +167,24 @@ class Memory:
     def tables(self) -> list[Kept[Any, Any]]:
         """Everything that is kept, what matters most first."""
         return list(self._tables.values())
+
+
+def packed_text(value: Any, most: int) -> str:
+    """A text of what was kept, cut. Raises ValueError for anything else."""
+    if not isinstance(value, str):
+        raise ValueError("a text is no text")
+    return value[:most]
+
+
+def packed_count(value: Any) -> int:
+    """A count of what was kept. Raises ValueError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        raise ValueError("a count is no count")
+    return value
+
+
+def packed_time(value: Any) -> float:
+    """A time of what was kept. Raises ValueError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError("a time is no time")
+    return float(value)

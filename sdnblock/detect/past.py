@@ -5,12 +5,11 @@ A source (IPv4 host, IPv6 /64) is forgotten 30 days after the last block of it h
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sdnblock.block import Flow
-from sdnblock.detect.kept import Kept, Kind, Memory
+from sdnblock.detect.kept import Kept, Kind, Memory, packed_count, packed_text, packed_time
 from sdnblock.detect.site import parse_site, site_of, site_text
 from sdnblock.detect.verdict import Verdict
 from sdnblock.evidence.grade import Grade
@@ -97,12 +96,15 @@ def unpack_past(time: float, packed: Any) -> Past:
     try:
         proven, flows, spoofable, until, flow_until, spoofable_until, detectors, reasons = packed
         return Past(
-            time, _count(proven), _count(flows), _count(spoofable),
+            time, packed_count(proven), packed_count(flows), packed_count(spoofable),
             _end(until, time), _end(flow_until, time), _end(spoofable_until, time),
-            {_text(name, 64): _count(each) for name, each in list(detectors.items())[:_DETECTORS]},
+            {
+                packed_text(name, 64): packed_count(times)
+                for name, times in list(detectors.items())[:_DETECTORS]
+            },
             [
-                Reason(_end(when, time), _text(detector, 64), _text(reason, _LONGEST))
-                for when, detector, reason in reasons[-_REASONS:]
+                Reason(_end(when, time), packed_text(name, 64), packed_text(reason, _LONGEST))
+                for when, name, reason in reasons[-_REASONS:]
             ],
         )  # fmt: skip
     except (TypeError, AttributeError) as error:
@@ -140,19 +142,6 @@ class Pasts:
         self._table.put(site_of(verdict.source), past)
 
 
-def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
-        raise ValueError("a count is no count")
-    return value
-
-
 def _end(value: Any, time: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError("a time is no time")
-    return min(float(value), time + LADDER[-1])
-
-
-def _text(value: Any, most: int) -> str:
-    if not isinstance(value, str):
-        raise ValueError("a text is no text")
-    return value[:most]
+    """No block lasts longer than the ladder says."""
+    return min(packed_time(value), time + LADDER[-1])

@@ -1,15 +1,17 @@
 """How many users are behind an address: those whose credentials our servers took there lately.
 
 An office of two hundred phones sends two hundred times what one phone does, and one phone's
-fault must not cost the others their calls.
+fault must not cost the others their calls. It outlives a restart of the controller: an office
+must not pass for a single phone because only one of its phones has registered since.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Final
+from typing import Any, Final
 
-from sdnblock.detect.site import site_of
+from sdnblock.detect.kept import Kept, Kind, Memory, packed_text, packed_time
+from sdnblock.detect.site import parse_site, site_of, site_text
 from sdnblock.detect.transactions import Outcome
 
 LIFETIME: Final = 86400.0
@@ -18,29 +20,62 @@ LIFETIME: Final = 86400.0
 _MOST: Final = 200_000
 _USERS: Final = 1024
 """Users remembered of one address; an office of more counts as one of so many."""
+_KEPT: Final = 64
+"""Users, the latest, that are known after a restart."""
+_LONGEST: Final = 100
+_GRAIN: Final = 600.0
+"""Seconds by which what is kept of a user may be older than it is."""
+
+Users = OrderedDict[str, float]
+"""Users by when their credential was taken last, the latest at the end."""
+
+
+def _unpack(time: float, packed: Any) -> Users:
+    if not isinstance(packed, list):
+        raise ValueError("not the users of a source")
+    users: Users = OrderedDict()
+    for each in packed[-_USERS:]:
+        if not isinstance(each, list) or len(each) != 2:
+            raise ValueError("not a user and a time")
+        users[packed_text(each[0], _LONGEST)] = min(packed_time(each[1]), time)
+    if not users:
+        raise ValueError("nobody")
+    return OrderedDict(sorted(users.items(), key=lambda each: each[1]))
+
+
+KIND: Final[Kind[bytes, Users]] = Kind(
+    name="tenants",
+    lifetime=LIFETIME,
+    most=_MOST,
+    key_text=site_text,
+    parse_key=parse_site,
+    time=lambda users: next(reversed(users.values())),
+    pack=lambda users: [[user, last] for user, last in list(users.items())[-_KEPT:]],
+    unpack=_unpack,
+)
 
 
 class Tenants:
     """Users by address (of IPv6 the /64) and by when their credential was taken last."""
 
-    def __init__(self) -> None:
-        self._users: OrderedDict[bytes, OrderedDict[str, float]] = OrderedDict()
+    def __init__(self, memory: Memory) -> None:
+        self._users: Kept[bytes, Users] = memory.keep(KIND)
 
     def note(self, outcome: Outcome) -> None:
         """An accepted credential tells of a user."""
         if not outcome.challenged or not outcome.accepted:
             return
         key = site_of(outcome.remote)
-        users = self._users.setdefault(key, OrderedDict())
-        self._users.move_to_end(key)
+        users = self._users.get(key) or OrderedDict()
         digest = outcome.asked.digest
-        user = digest.get("username") if digest is not None else outcome.user
+        user = (digest.get("username") if digest is not None else outcome.user)[:_LONGEST]
+        before = users.get(user)
         users[user] = outcome.time
         users.move_to_end(user)
         while len(users) > _USERS or next(iter(users.values())) < outcome.time - LIFETIME:
             users.popitem(last=False)
-        if len(self._users) > _MOST:
-            self._users.popitem(last=False)
+        fresh = before is None or before // _GRAIN != outcome.time // _GRAIN
+        self._users.put(key, users, changed=fresh)
 
     def count(self, address: bytes, now: float) -> int:
         """How many users are there."""
