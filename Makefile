@@ -10,7 +10,7 @@ DEMO_PACKAGES := $(BASE_PACKAGES) kamailio sip-tester sipvicious
 TEST_PACKAGES := $(DEMO_PACKAGES) clang llvm libbpf-dev linux-libc-dev libc6-dev tcpdump openssl nftables \
     mininet iputils-ping openvswitch-switch fail2ban python3-pyinotify
 
-.PHONY: help demo test test-bmv2 fuzz bench compare attacks p4 xdp lint packages clean
+.PHONY: help demo test test-bmv2 fuzz bench compare attacks lab p4 xdp lint packages clean
 
 help:
 	@echo 'make demo       the whole loop on real traffic (root)'
@@ -18,6 +18,7 @@ help:
 	@echo 'make bench      the figures of the README, measured here (root)'
 	@echo 'make compare    beside fail2ban and pike, on the same traffic: 15 minutes (root)'
 	@echo 'make attacks    real attacks on a real SIP server, and what leaked (root)'
+	@echo 'make lab        the Mininet lab: every attack, switch and topology: 20 minutes (root)'
 	@echo 'make test-bmv2  against a real BMv2: needs simple_switch_grpc on the PATH (root)'
 	@echo 'make fuzz       the property tests with new seeds (root)'
 	@echo 'make p4         rebuild p4/compiled from the P4 program: needs p4c'
@@ -45,6 +46,11 @@ lint: $(VENV)/installed-dev
 # The attacks of the README's table, one after the other (minutes).
 attacks: $(VENV)/installed-dev
 	$(BIN)/python -m bench.attacks --slow
+
+# Where there is no BMv2: make lab LAB='--switch ovs'.
+LAB ?= --switch all
+lab: $(VENV)/installed-dev
+	$(PYTHON) mininet/lab.py $(LAB) --topology all --attack all
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python -m bench

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from dataclasses import dataclass, field
@@ -47,6 +48,11 @@ class Ear:
         if not self._file.exists():
             return Heard()
         return Heard(**json.loads(self._file.read_text()))
+
+    async def settled(self) -> Heard:
+        """The count of all until now."""
+        await asyncio.sleep(0.5)  # it is written down five times a second
+        return self.heard()
 
     async def stop(self) -> None:
         """Stop counting."""

@@ -36,6 +36,10 @@ class Campaign:
     start: Callable[[Stage, Path], Awaitable[list[Process]]]
     seconds: float
     """For how long it is let run, if it does not end by itself."""
+    most_leaked: int | None
+    """Replies that may come back to the attacker; None: nothing is promised."""
+    sources: Sequence[str] = (ATTACKER.address,)
+    """Addresses that it comes from, as far as they are the attacker's own."""
 
 
 async def options_scan(stage: Stage, directory: Path) -> list[Process]:
@@ -95,7 +99,7 @@ async def distributed_scan(stage: Stage, directory: Path) -> list[Process]:
     """Sixteen sources under a phone's name share four hundred extensions, two a second each."""
     share = 400 // _SOURCES
     processes = []
-    for number in range(_SOURCES):
+    for number, address in enumerate(_DISTRIBUTED):
         first = 1000 + number * share
         users = directory / f"share-{number}.csv"
         users.write_text("SEQUENTIAL\n" + "".join(f"{first + n}\n" for n in range(share)))
@@ -103,7 +107,7 @@ async def distributed_scan(stage: Stage, directory: Path) -> list[Process]:
             await _sipp(
                 *(stage, _QUIET / "enumerate-register.xml", "-inf", users),
                 *("-r", "2", "-m", str(share), "-recv_timeout", "1000"),
-                address=f"11.0.{number}.66",
+                address=address,
             )
         )
     return processes
@@ -122,23 +126,30 @@ async def tollfraud(stage: Stage, directory: Path) -> list[Process]:
     return [await _sipp(stage, SCENARIOS / "call.xml", "-inf", calls, "-r", "5", "-m", "100")]
 
 
+_DISTRIBUTED: Final = tuple(f"11.0.{number}.66" for number in range(_SOURCES))
+
 CAMPAIGNS: Final[Mapping[str, Campaign]] = {
     each.name: each
     for each in (
-        Campaign("options-scan", "svmap sweeps the server's network", options_scan, 8),
-        Campaign("register-enum", "svwar, REGISTER, 400 extensions", register_enum, 10),
-        Campaign("invite-enum", "svwar, INVITE, 400 extensions", invite_enum, 10),
-        Campaign("crack", f"svcrack, {PASSWORDS} passwords for one extension", crack, 15),
-        Campaign("flood", "sipp, 1000 INVITEs a second from one address", flood, 10),
-        Campaign("spoofed-flood", "2000 REGISTERs a second, forged", spoofed_flood, 10),
-        Campaign("slow-crack", "sipp, a password every two seconds", slow_crack, 45),
+        Campaign("options-scan", "svmap sweeps the server's network", options_scan, 8, 10),
+        Campaign("register-enum", "svwar, REGISTER, 400 extensions", register_enum, 10, 10),
+        Campaign("invite-enum", "svwar, INVITE, 400 extensions", invite_enum, 10, 10),
+        Campaign("crack", f"svcrack, {PASSWORDS} passwords for one extension", crack, 15, 10),
+        # A source of UDP can be forged: until a proof there is, it is limited to ten a second.
+        Campaign("flood", "sipp, 1000 INVITEs a second from one address", flood, 10, 250),
+        Campaign(
+            "spoofed-flood", "2000 REGISTERs a second, forged", spoofed_flood, 10, None, sources=()
+        ),
+        Campaign("slow-crack", "sipp, a password every two seconds", slow_crack, 45, 12),
         Campaign(
             "distributed-scan",
             f"sipp, {_SOURCES} sources share 400 extensions",
             distributed_scan,
-            15,
+            seconds=15,
+            most_leaked=8 * _SOURCES,
+            sources=_DISTRIBUTED,
         ),
-        Campaign("tollfraud", "sipp with a stolen credential, numbers abroad", tollfraud, 25),
+        Campaign("tollfraud", "sipp with a stolen credential, numbers abroad", tollfraud, 25, None),
     )
 }
 

@@ -17,10 +17,12 @@ _ADDRESS = "192.0.2.10"
 
 @dataclass(frozen=True)
 class Calls:
-    """What sipp counted so far."""
+    """What sipp counted."""
 
     completed: int
     failed: int
+    """Given up, with or without an answer."""
+    under_way: int = 0
 
 
 class Phones:
@@ -54,17 +56,22 @@ class Phones:
         if not rows:
             return Calls(0, 0)
         last = rows[-1]
-        return Calls(int(last["SuccessfulCall(C)"] or 0), int(last["FailedCall(C)"] or 0))
+        numbers = (last["SuccessfulCall(C)"], last["FailedCall(C)"], last["CurrentCall"])
+        return Calls(*(int(number or 0) for number in numbers))
 
     async def finish(self) -> Calls:
-        """Start no more calls, let the running ones end, and return the count."""
+        """Start no more calls, let the running ones end, and return the count.
+
+        A call that has not ended within fifteen seconds has failed.
+        """
         if self._calling is not None:
             self._calling.signal(signal.SIGUSR1)
             try:
                 await self._calling.wait(15)
             except TimeoutError:
                 print("the caller does not finish", file=sys.stderr)
-        return self.calls()
+        found = self.calls()
+        return Calls(found.completed, found.failed + found.under_way)
 
     async def stop(self) -> None:
         """Stop both phones."""

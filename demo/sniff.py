@@ -11,18 +11,22 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import sys
 import time
 from pathlib import Path
 
 _ETH_P_ALL = 3
 _SIP = 5060
+_SO_TIMESTAMPNS = 35
+_TIMESPEC = struct.Struct("@ll")
 
 
 def main(interface: str, out: Path) -> None:
     """Count until killed."""
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_P_ALL))
     sock.bind((interface, _ETH_P_ALL))
+    sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)  # when it came, not when we woke
     sock.settimeout(0.1)
     sent = received = 0
     statuses: dict[str, int] = {}
@@ -32,8 +36,9 @@ def main(interface: str, out: Path) -> None:
     written = 0.0
     while True:
         try:
-            packet, address = sock.recvfrom(128)
-            now = time.time()
+            packet, ancillary, _, address = sock.recvmsg(128, 64)
+            seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
+            now = seconds + nanoseconds / 1e9
         except TimeoutError:
             packet, address, now = b"", None, time.time()
         if len(packet) >= 28 and packet[0] == 0x45 and packet[9] == socket.IPPROTO_UDP:

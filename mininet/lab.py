@@ -2,117 +2,102 @@
 
     sudo python3 mininet/lab.py --switch xdp --attack register-enum
     sudo python3 mininet/lab.py --switch ovs --topology leafspine --cli
+    sudo python3 mininet/lab.py --switch all --topology all --attack all
 
 Run by the system's Python, which has the distribution's Mininet; sdnblock itself comes from
-the repository's .venv (``make test`` or ``make demo`` makes it).
+the repository's .venv (``make test`` or ``make demo`` makes it). See docs/lab.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
+import importlib.util
 import os
 import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from mininet.cli import CLI
-from mininet.log import setLogLevel
-from mininet.net import Mininet
-from run_attack import report, run_attack
-from stage import MininetStage, Running
-from switches import SWITCHES
-from topologies import TOPOLOGIES
+from checks import SYSTEM_PYTHON, problem
+from confine import confined
 
 from demo.campaigns import CAMPAIGNS
-from demo.phones import Phones
-from demo.processes import CommandFailed, Process
-from demo.protection import Protection
-from demo.recipes import SDNBLOCK
-from demo.server import start_gateway, start_server
 
-_SETTINGS = """\
-[safety]
-own_prefixes = ["198.51.100.0/24"]
-"""
+SWITCHES = ("bmv2", "ovs", "xdp")
+TOPOLOGIES = ("edge", "leafspine")
+_CLEAN = frozenset({0, 129, 130, 143})
+"""Exit statuses after which nobody wants to read logs: held, or interrupted."""
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
     names = "\n".join(f"  {each.name:<18}{each.says}" for each in CAMPAIGNS.values())
     parser = argparse.ArgumentParser(
-        description="Attack a SIP server behind sdnblock's switches, in Mininet.",
+        description="Attack a SIP server behind sdnblock's switches, in Mininet."
+        " Exit status 0: all that is promised of the attack held.",
         epilog=f"attacks:\n{names}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--switch", choices=sorted(SWITCHES), required=True)
-    parser.add_argument("--topology", choices=sorted(TOPOLOGIES), default="edge")
-    parser.add_argument("--attack", choices=list(CAMPAIGNS), metavar="NAME")
+    parser.add_argument("--switch", choices=(*SWITCHES, "all"), required=True)
+    parser.add_argument("--topology", choices=(*TOPOLOGIES, "all"), default="edge")
+    parser.add_argument(
+        "--attack", choices=(*CAMPAIGNS, "all"), metavar="NAME", help="one of those below, or all"
+    )
     parser.add_argument("--cli", action="store_true", help="then Mininet's prompt")
+    parser.add_argument("-o", dest="output", choices=("text", "json"), default="text")
     found = parser.parse_args()
     if not found.attack and not found.cli:
         parser.error("say --attack NAME, or --cli, or both")
+    if found.cli and "all" in (found.switch, found.topology, found.attack):
+        parser.error("--cli is for one lab: name its switch, topology and attack")
     return found
 
 
-async def lab(options: argparse.Namespace, net: Mininet, directory: Path) -> int:
-    """Everything around the network, which runs; the exit status. Raises CommandFailed."""
-    stage = MininetStage(net, directory)
-    switches = [Running(node) for node in net.switches]
-    protection = Protection(stage, directory, _SETTINGS, switches)
-    phones = Phones(stage, directory)
-    others: list[Process] = []
+def one(options: argparse.Namespace) -> int:
+    """One lab: check, build, attack, clean up; the exit status."""
+    if why := problem(options.switch):
+        print(f"lab: {why}", file=sys.stderr)
+        return 1
+    from session import Play, perform  # needs Mininet
+
+    campaign = CAMPAIGNS[options.attack] if options.attack else None
+    directory = Path(tempfile.mkdtemp(prefix="sdnblock-lab-"))
+    play = Play(options.switch, options.topology, campaign, options.cli, options.output, directory)
+    status = 1
     try:
-        await stage.address(static=options.topology == "leafspine")
-        others += [await start_server(stage, directory), await start_gateway(stage)]
-        await protection.start()
-        await phones.start(rate=1)
-        status = 0
-        if options.attack:
-            campaign, accesses = CAMPAIGNS[options.attack], net.topo.accesses
-            print(f"{campaign.name} ({campaign.says}), {options.topology}, {options.switch}:")
-            result = await run_attack(campaign, stage, protection, phones, directory, accesses)
-            print(report(result))
-            status = 0 if result.calls.completed and not result.calls.failed else 1
-        if options.cli:
-            print(f"\nthe controller's commands:  {SDNBLOCK} --config {protection.config} ...")
-            CLI(net)
+        # In its namespace every lab has process 1: our number tells its switches from others.
+        status = confined(partial(perform, play, os.getpid()))
         return status
+    except OSError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
     finally:
-        await phones.stop()
-        for process in others:
-            await process.stop(2)
-        await protection.stop()
+        if status in _CLEAN:
+            shutil.rmtree(directory)
+        else:
+            print(f"lab: logs are in {directory}", file=sys.stderr)
 
 
 def main() -> int:
-    """Check, build, run, clean up."""
+    """One lab, or one after the other."""
     options = arguments()
-    if os.geteuid() != 0:
-        print("needs root: sudo python3 mininet/lab.py ...", file=sys.stderr)
+    if importlib.util.find_spec("mininet.net") is None:
+        if Path(sys.executable) != SYSTEM_PYTHON:
+            os.execv(SYSTEM_PYTHON, (str(SYSTEM_PYTHON), *sys.argv))
+        print(f"lab: {SYSTEM_PYTHON} has no Mininet; run: make packages", file=sys.stderr)
         return 1
-    if not SDNBLOCK.exists():
-        print("there is no .venv yet: make demo makes it", file=sys.stderr)
-        return 1
-    setLogLevel("output")
-    directory = Path(tempfile.mkdtemp(prefix="sdnblock-lab-"))
-    topology = TOPOLOGIES[options.topology](SWITCHES[options.switch], directory)
-    net = Mininet(topo=topology, controller=None)
-    try:
-        net.start()
-        status = asyncio.run(lab(options, net, directory))
-    except KeyboardInterrupt:
-        status = 130
-    except (CommandFailed, RuntimeError) as error:
-        print(f"lab: {error}\nlogs are in {directory}", file=sys.stderr)
-        return 1
-    finally:
-        net.stop()
-    shutil.rmtree(directory)
-    return status
+    if "all" not in (options.switch, options.topology, options.attack):
+        return one(options)
+    from matrix import matrix
+
+    return matrix(
+        SWITCHES if options.switch == "all" else (options.switch,),
+        TOPOLOGIES if options.topology == "all" else (options.topology,),
+        tuple(CAMPAIGNS) if options.attack == "all" else (options.attack,),
+    )
 
 
 if __name__ == "__main__":

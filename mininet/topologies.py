@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ class _LabTopo(Topo):
     accesses: int
     """How many the attacker has."""
 
-    def build(self, kind: type[WhiteBoxSwitch], directory: Path) -> None:
-        """Called by Mininet with what the constructor was given."""
+    def build(self, kind: type[WhiteBoxSwitch], directory: Path, number: int) -> None:
+        """Called by Mininet with what the constructor was given; ``number``: see session."""
         self._kind, self._directory = kind, directory
-        self._numbers = iter(range(os.getpid() * 10 + 1, os.getpid() * 10 + 10))
+        self._numbers = itertools.count(number + 1)
         for host in _HOSTS:
             self.addHost(host, ip=None)
         self.lay()
