@@ -10,10 +10,14 @@ import itertools
 import os
 import re
 import shutil
+import socket
 import tempfile
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from demo.processes import CommandFailed, Process, run
+from tests.e2e.sockets import made_in
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 DATAPATH_ID = 0x5D
@@ -117,6 +121,20 @@ class Vswitch:
             r"(duration|n_packets|n_bytes|idle_age|hard_age)=[^, ]*, ?|reset_counts ?"
         )
         return [drop.sub("", line).strip() for line in lines if "cookie=" in line]
+
+    def send(self, interface: str, frames: Iterable[bytes]) -> None:
+        """Send frames into h1 or h2, no faster than a busy switch takes them."""
+
+        def make() -> socket.socket:
+            sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            sock.bind((interface, 0))
+            return sock
+
+        with made_in(f"{self.tag}-outside", make) as sock:
+            for number, frame in enumerate(frames):
+                sock.send(frame)
+                if number % 20 == 19:
+                    time.sleep(0.002)
 
     async def start(self, name: str, argv: tuple[str | Path, ...]) -> Process:
         """Start a process in the switch's namespace that :meth:`close` will stop."""

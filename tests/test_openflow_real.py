@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from demo.processes import run
 from sdnblock.block import Action, Source, Target, parse_prefix, parse_target
 from sdnblock.errors import SwitchError
-from sdnblock.evidence.events import FirstPacket
+from sdnblock.evidence.events import REASON_ANSWER, REASON_FIRST, FirstPacket
 from sdnblock.switches.driver import (
     AllowChange,
     BlockChange,
@@ -29,7 +30,8 @@ from sdnblock.switches.driver import (
 from sdnblock.switches.openflow import role
 from sdnblock.switches.openflow.driver import OpenFlowDriver
 from sdnblock.switches.openflow.listener import Listener
-from sdnblock.switches.settings import SwitchSettings
+from sdnblock.switches.settings import FirstSettings, SwitchSettings
+from tests.dataplane import packets
 from tests.openflow_switch import DATAPATH_ID, Vswitch
 
 pytestmark = [
@@ -42,6 +44,8 @@ TEXTS = (
     "11.0.0.1", "11.0.1.0/24", "2001:db8::1", "2001:db8::/32",
     "udp:11.0.0.1:5060>11.0.0.2:5062", "tcp:[2001:db8::1]:1>[2001:db8::2]:65535",
 )  # fmt: skip
+BUDGETS = 1
+"""Meters that are not for targets: that of watched packets."""
 TARGETS = [parse_target(text) for text in TEXTS]
 
 
@@ -82,8 +86,27 @@ async def driving(
         await driver.close()
 
 
+def sip(source: str, sport: int, dport: int) -> bytes:
+    """An Ethernet frame with the beginning of a SIP request."""
+    datagram = packets.udp(packets.OPTIONS, sport, dport)
+    return packets.ether(packets.ip4(datagram, packets.UDP, source), 0x0800, to=b"\xff" * 6)
+
+
+async def until(check: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, "it does not happen"
+        await asyncio.sleep(0.01)
+
+
 def block(target: Target, action: Action = Action.DROP, op: Op = Op.INSERT) -> BlockChange:
     return BlockChange(op, target, action)
+
+
+async def shapes(switch: Vswitch) -> list[str]:
+    """The switch's flows; which meter it is that limits does not matter."""
+    return sorted(re.sub(r"meter:\d+", "meter", flow) for flow in await switch.flows())
 
 
 async def passing(switch: Vswitch, count: int) -> int:
@@ -113,7 +136,7 @@ async def test_everything_written_is_read_back(switch: Vswitch) -> None:
         assert await driver.write([AllowChange(Op.DELETE, allow) for allow in allows]) == []
         found = await driver.read_installed()
         assert (found.blocks, found.allows) == ({}, set())
-        assert "meter=13" not in await switch.ofctl("dump-meters")
+        assert (await switch.ofctl("dump-meters")).count("meter=") == BUDGETS
 
 
 async def test_what_is_there_or_not_is_said(switch: Vswitch) -> None:
@@ -155,11 +178,12 @@ async def test_nobody_elses_flows_and_meters_are_touched(switch: Vswitch) -> Non
 
 async def test_a_full_table_is_said_for_the_entries_that_did_not_fit(switch: Vswitch) -> None:
     await switch.vsctl(
-        *("--", "--id=@t", "create", "Flow_Table", "flow_limit=12", "overflow_policy=refuse"),
-        *("--", "set", "Bridge", "br0", "flow_tables:0=@t"),
+        *("--", "--id=@t", "create", "Flow_Table", "flow_limit=135", "overflow_policy=refuse"),
+        *("--", "set", "Bridge", "br0", "flow_tables:1=@t"),
     )
     async with driving(switch) as driver:
         changes = [block(Source(bytes([11, 0, 0, n]))) for n in range(1, 31)]
+        assert set(driver.capacity.tables.values()) == {10}
         failures = await driver.write(changes)
         assert len(failures) == 20 and {f.kind for f in failures} == {FailureKind.FULL}
         refused = {id(f.change) for f in failures}
@@ -307,3 +331,75 @@ async def test_a_switch_that_does_not_come_is_an_error_of_one_line(tmp_path: Pat
     with pytest.raises(SwitchError, match=r"edge .*has not connected to unix:"):
         await driver.connect()
     await driver.close()
+
+
+async def test_somebody_elses_removals_are_noticed_and_ours_are_not(switch: Vswitch) -> None:
+    settings = settings_for(switch, first=FirstSettings(packets=1))
+    async with driving(switch, settings) as driver:
+        noticed: list[None] = []
+        driver.on_disturbed(lambda: noticed.append(None))
+        wanted = dict.fromkeys(TARGETS, Action.LIMIT)
+        await driver.write([block(target, action) for target, action in wanted.items()])
+        await driver.write([AllowChange(Op.INSERT, parse_prefix("12.0.0.0/8"))])
+        others = [block(Source(bytes([13, 0, 0, n])), Action.LIMIT) for n in range(1, 9)]
+        await driver.write(others)
+        await driver.write([block(each.target, op=Op.DELETE) for each in others])
+        before = await switch.flows()
+        assert (await driver.read_installed()).blocks == wanted
+        assert await switch.flows() == before and noticed == []
+        shape = await shapes(switch)
+        for removal in (
+            "table=1,ip,nw_src=11.0.0.1",  # a block
+            "table=1,ip,nw_src=12.0.0.0/8",  # an allow entry
+            "table=1,udp,tp_dst=5070",  # a flow of our pipeline
+            "",  # everything
+        ):
+            await switch.ofctl("del-flows", *([removal] if removal else []))
+            await until(lambda: bool(noticed))
+            held = (await driver.read_installed()).blocks
+            await driver.write([block(t, wanted[t]) for t in wanted if t not in held])
+            await driver.write([AllowChange(Op.INSERT, parse_prefix("12.0.0.0/8"))])
+            assert await shapes(switch) == shape, removal
+            noticed.clear()
+
+
+async def test_first_requests_and_answers_are_copied_each_within_its_budget(
+    switch: Vswitch,
+) -> None:
+    budget = FirstSettings(packets=1, rate=20, burst=20)
+    settings = settings_for(switch, first=budget, sample_bytes=200)
+    async with driving(switch, settings) as driver:
+        found: list[FirstPacket] = []
+
+        async def collect() -> None:
+            async for event in driver.evidence():
+                assert isinstance(event, FirstPacket)
+                found.append(event)
+
+        collecting = asyncio.create_task(collect())
+        await driver.write([block(parse_target("11.0.0.7")), block(parse_target("11.0.0.8"))])
+        await driver.write([AllowChange(Op.INSERT, parse_prefix("11.0.0.8"))])
+        # A flood of requests; answers (from the trusted side) come through all the same.
+        switch.send("h1", [sip("11.0.0.9", 5999, 5060)] * 2000)
+        switch.send("h2", [sip("11.0.0.99", 5060, 5999)] * 5)
+        switch.send("h1", [sip("11.0.0.9", 5060, 5999)] * 5)  # no SIP port on our side
+        switch.send("h1", [sip("11.0.0.7", 5999, 5060)] * 5)  # blocked
+        switch.send("h1", [sip("11.0.0.8", 5999, 5060)] * 5)  # allowed
+        await until(lambda: sum(e.reason == REASON_ANSWER for e in found) == 5)
+        requests = [event for event in found if event.reason == REASON_FIRST]
+        assert 10 <= len(requests) <= 80
+        assert {event.port for event in requests} == {1}
+        assert {event.frame[26:30] for event in requests} == {bytes([11, 0, 0, 9])}
+        assert {event.port for event in found if event.reason == REASON_ANSWER} == {2}
+        assert len(found) == len(requests) + 5
+        collecting.cancel()
+        # Every packet was counted once, by its SIP port; and nothing was lost.
+        wanted = {"passed": 2005, "dropped by source": 5, "allowed": 5}
+        counters: dict[str, dict[str, int]] = {}
+        for _ in range(50):  # Open vSwitch gathers them within a second
+            counters = await driver.read_packet_counters()
+            if counters["sip_port"]["udp/5060"] == 2015:
+                break
+            await asyncio.sleep(0.1)
+        assert {port: n for port, n in counters["sip_port"].items() if n} == {"udp/5060": 2015}
+        assert {name: n for name, n in counters["verdict"].items() if n} == wanted

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from sdnblock.block import Action, Prefix, Source, parse_target
 from sdnblock.evidence.events import FirstPacket, OutcomeCrossed, RateCrossed
+from sdnblock.switches.evidence_queue import EvidenceQueue
 from sdnblock.switches.p4runtime.notices import (
     BadNotice,
-    EvidenceQueue,
     decode_digest,
     decode_packet,
 )

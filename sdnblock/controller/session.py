@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from sdnblock.block import Target
-from sdnblock.controller.backoff import Backoff
+from sdnblock.controller.backoff import Backoff, Pace
 from sdnblock.controller.hub import Hub
 from sdnblock.errors import SwitchError
 from sdnblock.reconcile import Ledger, Proposal
@@ -35,6 +35,9 @@ _URGENT: Final = 64
 """A change of at most so many targets goes before a bulk of others."""
 _LOOK_EVERY: Final = 1.0
 """Seconds after which an idle session makes sure that it still stands."""
+_DISTURBED: Final = 0.5
+_MOST_DISTURBED: Final = 60.0
+"""Seconds between comparisons because somebody removes our entries: at first, and at most."""
 _STEADY: Final = 30.0
 """A session that lasted so long (seconds) was a good one: the next attempt comes quickly."""
 
@@ -62,6 +65,9 @@ class Session:
         self._alarms: dict[str, int] = {}
         self.reinserted: set[Target] = set()
         """Entries whose counters began again since somebody last emptied this set."""
+        self._disturbed = False
+        self._pace = Pace(_DISTURBED, _MOST_DISTURBED)
+        driver.on_disturbed(self._compare_soon)
         hub.listen(self.look_at)
 
     def look_at(self, targets: set[Target], allowlist_changed: bool) -> None:
@@ -69,6 +75,10 @@ class Session:
         queue = self._urgent if len(targets) <= _URGENT else self._bulk
         queue.update(dict.fromkeys(targets))
         self._allows_dirty |= allowlist_changed
+        self._wake.set()
+
+    def _compare_soon(self) -> None:
+        self._disturbed = True
         self._wake.set()
 
     async def run(self) -> None:
@@ -96,7 +106,10 @@ class Session:
         next_compare = time.monotonic() + self._resync_interval
         while True:
             await self._write_pending()
-            if time.monotonic() >= next_compare:
+            disturbed = self._disturbed and self._pace.permits(time.monotonic())
+            if disturbed:
+                _log.warning("switch %s: somebody else removed entries of ours", self.name)
+            if disturbed or time.monotonic() >= next_compare:
                 await self._compare()
                 next_compare = time.monotonic() + self._resync_interval
             try:
@@ -107,6 +120,7 @@ class Session:
 
     async def _compare(self) -> None:
         """Read what is installed and queue every difference."""
+        self._disturbed = False
         installed = await self.driver.read_installed()
         await self._adopt(installed)
         self.ledger.reset(installed, self.driver.capacity)

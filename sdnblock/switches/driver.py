@@ -20,7 +20,7 @@ prefix (longest first), whatever order entries arrive in.
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -162,6 +162,14 @@ class Driver(Protocol):
 
         Raises SwitchError with a line for people when the switch cannot be
         reached or does not fit.
+        """
+
+    def on_disturbed(self, call: Callable[[], None]) -> None:
+        """Call ``call``, from now on, when the switch tells that entries of ours have gone
+        (or changed) without our doing: somebody else removed them, or the switch made room.
+
+        The controller then reads what is installed and compares, soon. Protocols that tell
+        nothing of the kind never call it. ``call`` only sets a flag.
         """
 
     async def read_installed(self) -> Installed:

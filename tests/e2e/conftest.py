@@ -17,7 +17,7 @@ KINDS = [
             *([pytest.mark.bmv2] if kind == "bmv2" else []),
         ],
     )
-    for kind in ("xdp", "bmv2")
+    for kind in ("xdp", "ovs", "bmv2")
 ]
 
 

@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -26,30 +27,39 @@ _CHUNK: Final = 16
 """Datagrams under way at once: BMv2 loses longer bursts, with any program."""
 
 
-def udp(namespace: str, address: str, port: int) -> socket.socket:
-    """A socket of a namespace (by its name), bound; made by a thread that goes there."""
+def made_in(namespace: str, make: Callable[[], socket.socket]) -> socket.socket:
+    """A socket of a namespace (by its name); made by a thread that goes there."""
     made: list[socket.socket | OSError] = []
 
-    def make() -> None:
+    def work() -> None:
         try:
             with Path("/run/netns", namespace).open() as file:
                 if _libc.setns(file.fileno(), _CLONE_NEWNET):
                     raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-            sock.bind((address, port))
-            sock.setblocking(False)
-            made.append(sock)
+            made.append(make())
         except OSError as error:
             made.append(error)
 
-    thread = threading.Thread(target=make)
+    thread = threading.Thread(target=work)
     thread.start()
     thread.join()
     found = made[0]
     if isinstance(found, OSError):
         raise found
     return found
+
+
+def udp(namespace: str, address: str, port: int) -> socket.socket:
+    """A UDP socket of a namespace, bound."""
+
+    def make() -> socket.socket:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        sock.bind((address, port))
+        sock.setblocking(False)
+        return sock
+
+    return made_in(namespace, make)
 
 
 class Wire:

@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from sdnblock.switches.openflow.flows import VERSION
+from sdnblock.switches.openflow.flows import VERSION, BadAnswer
 from sdnblock.switches.openflow.matches import IN_PORT, BadMatch, parse_fields
 
 HEADER: Final = struct.Struct("!BBHI")
@@ -22,13 +22,10 @@ class Type(enum.IntEnum):
     ECHO_REPLY = 3
     FEATURES_REPLY = 6
     PACKET_IN = 10
+    FLOW_REMOVED = 11
     MULTIPART_REPLY = 19
     BARRIER_REPLY = 21
     ROLE_REPLY = 25
-
-
-class BadAnswer(Exception):
-    """A message that is not what its header says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +52,16 @@ class PacketIn:
     cookie: int
     port: int
     frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRemoved:
+    """OFPT_FLOW_REMOVED (7.4.2): a flow has gone, whoever removed it."""
+
+    table: int
+    priority: int
+    cookie: int
+    match: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,16 @@ def parse_packet_in(body: bytes) -> PacketIn:
     return PacketIn(cookie, int.from_bytes(port, "big"), body[frame_at:])
 
 
+def parse_flow_removed(body: bytes) -> FlowRemoved:
+    """Raises BadAnswer."""
+    if len(body) < 48:
+        raise BadAnswer("a flow-removed that is cut off")
+    cookie, priority, table, kind, length = struct.unpack_from("!QHxB28xHH", body)
+    if kind != 1 or not 4 <= length <= len(body) - 40:
+        raise BadAnswer("a flow-removed with a match of a wrong length")
+    return FlowRemoved(table, priority, cookie, body[44 : 40 + length])
+
+
 def parse_description(body: bytes) -> str:
     """Manufacturer and software of OFPMP_DESC (7.3.5.1). Raises BadAnswer."""
     if len(body) < 1056:
@@ -175,5 +192,26 @@ def parse_meter_configs(body: bytes) -> list[MeterConfig]:
             kind, _, rate, burst = struct.unpack_from("!HHII", body, at + 8)
             plain = kind == 1 and flags & 0b111 == 0b110
         found.append(MeterConfig(meter, plain, rate, burst))
+        at += length
+    return found
+
+
+def parse_meter_stats(body: bytes) -> list[tuple[int, int]]:
+    """Meters in one part of the reply, and the packets their bands took (7.3.5.12).
+
+    Raises BadAnswer.
+    """
+    found = []
+    at = 0
+    while at < len(body):
+        if at + 40 > len(body):
+            raise BadAnswer("meter statistics that are cut off")
+        meter, length = struct.unpack_from("!IH", body, at)
+        if length < 40 or length % 16 != 8 or at + length > len(body):
+            raise BadAnswer("meter statistics of a wrong length")
+        bands = (
+            struct.unpack_from("!Q", body, band)[0] for band in range(at + 40, at + length, 16)
+        )
+        found.append((meter, sum(bands)))
         at += length
     return found

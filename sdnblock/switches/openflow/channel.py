@@ -1,14 +1,14 @@
 """One connection of a switch: framing, handshake, echoes, requests matched by xid.
 
 Everything that the switch sends is bounded: a message by its 16-bit length, the answer to a
-request by :data:`MOST_BYTES`. What cannot be read ends the connection; an answer that nobody
-waits for is passed over.
+request by :data:`MOST_BYTES` and in time. What cannot be read ends the connection; an answer
+that nobody waits for is passed over.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,22 +18,27 @@ from sdnblock.switches.driver import SwitchLost
 from sdnblock.switches.openflow import answers, requests
 from sdnblock.switches.openflow.answers import (
     HEADER,
-    BadAnswer,
     ErrorAnswer,
     Features,
+    FlowRemoved,
     PacketIn,
     Type,
 )
-from sdnblock.switches.openflow.flows import VERSION
+from sdnblock.switches.openflow.flows import VERSION, BadAnswer
 from sdnblock.switches.openflow.refusals import IS_SLAVE, describe
+from sdnblock.switches.openflow.requests import Build
 
 MOST_BYTES: Final = 1 << 28
 """The longest answer to one request: two million flows. More means a switch gone wrong."""
-_READ: Final = 1 << 16
+_PART: Final = 64
+"""What a part of an answer takes besides its bytes."""
+_LONGEST: Final = 30
+"""An answer in parts may take so many timeouts in all, and one from part to part."""
 _WRITE: Final = 1 << 16
+_MOST_UNSENT: Final = 1 << 24
 _XIDS: Final = 0xFFFF_FFFF
 
-OnPacket = Callable[[PacketIn], None]
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -67,16 +72,18 @@ class Channel:
     ) -> None:
         self.label = label
         self.timeout = timeout
-        self.on_packet: OnPacket | None = None
-        self.malformed = 0
-        """Packet-ins that could not be read."""
+        self.peer = ""
+        """Where the switch connects from."""
+        self.on_packet: Callable[[PacketIn], None] | None = None
+        self.on_removed: Callable[[FlowRemoved], None] | None = None
         self._reader = reader
         self._writer = writer
         self._xid = 0
         self._waiting: dict[int, _Waiting] = {}
         self._errors: dict[int, ErrorAnswer] = {}
-        self._mine: set[range] = set()
+        self._batches: set[range] = set()
         self._heard = time.monotonic()
+        self._malformed = 0
         self._why: SwitchLost | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -105,22 +112,22 @@ class Channel:
                 body = await self.request(requests.features, Type.FEATURES_REPLY)
                 found = answers.parse_features(body)
         except TimeoutError:
-            raise self._lost("no answer to our hello") from None
+            raise self._lost("it does not answer our hello") from None
         except (OSError, asyncio.IncompleteReadError, BadAnswer) as error:
             raise self._lost(_words(error)) from None
         self._tasks.append(asyncio.create_task(self._keep_alive(), name=self.label))
         return found
 
-    async def request(self, build: Callable[[int], bytes], expected: Type) -> bytes:
+    async def request(self, build: Build, expected: Type) -> bytes:
         """The body of the one answer to a request. Raises Refused, SwitchLost."""
         (body,) = await self._ask(build, expected)
         return body
 
-    async def multipart(self, build: Callable[[int], bytes]) -> list[bytes]:
+    async def multipart(self, build: Build) -> list[bytes]:
         """All parts of the answer to a multipart request (7.3.5). Raises Refused, SwitchLost."""
         return await self._ask(build, Type.MULTIPART_REPLY)
 
-    async def batch(self, builds: Sequence[Callable[[int], bytes]]) -> dict[int, ErrorAnswer]:
+    async def batch(self, builds: Sequence[Build]) -> dict[int, ErrorAnswer]:
         """Send messages, then a barrier (7.3.8); the errors, by the message's place.
 
         What is not in the result was done when this returns. Raises SwitchLost.
@@ -131,32 +138,35 @@ class Channel:
         if first + len(builds) >= _XIDS:
             first = 1
         self._xid = first + len(builds) - 1
-        mine = range(first, self._xid + 1)
-        self._mine.add(mine)
+        xids = range(first, self._xid + 1)
+        self._batches.add(xids)
         try:
             buffer = bytearray()
-            for xid, build in zip(mine, builds, strict=True):
+            for xid, build in zip(xids, builds, strict=True):
                 buffer += build(xid)
                 if len(buffer) >= _WRITE:
                     await self._send(bytes(buffer))
                     buffer.clear()
-            if buffer:
-                await self._send(bytes(buffer))
+            await self._send(bytes(buffer))
             await self._ask(requests.barrier, Type.BARRIER_REPLY)
         finally:
-            self._mine.discard(mine)
-            errors = (
-                {
-                    xid - first: error
-                    for xid in mine
-                    if (error := self._errors.pop(xid, None)) is not None
-                }
-                if self._errors
-                else {}
-            )
+            self._batches.discard(xids)
+            mine = [xid for xid in self._errors if xid in xids]
+            errors = {xid - first: self._errors.pop(xid) for xid in sorted(mine)}
         if any((error.type, error.code) == IS_SLAVE for error in errors.values()):
             raise self._lost("another controller has become its master")
         return errors
+
+    async def alive(self, seconds: float) -> bool:
+        """Whether the switch says anything, at least to an echo, within some time."""
+        began = time.monotonic()
+        if self._why is None:
+            self._writer.write(requests.echo_request(self._next()))
+        while self._why is None and self._heard <= began:
+            if time.monotonic() - began > seconds:
+                return False
+            await asyncio.sleep(0.01)
+        return self._why is None
 
     async def close(self, why: str) -> None:
         """End the connection; what waits for an answer is told ``why``."""
@@ -164,15 +174,20 @@ class Channel:
         for task in self._tasks:
             if task is not asyncio.current_task():
                 task.cancel()
-        with contextlib.suppress(OSError, TimeoutError):
+        try:
             async with asyncio.timeout(1.0):
                 await self._writer.wait_closed()
+        except TimeoutError:
+            self._writer.transport.abort()  # it does not take what we have sent
+        except OSError:
+            return
 
-    async def _ask(self, build: Callable[[int], bytes], expected: Type) -> list[bytes]:
+    async def _ask(self, build: Build, expected: Type) -> list[bytes]:
         self.check()
         xid = self._next()
         waiting = _Waiting(expected, asyncio.get_running_loop().create_future())
         self._waiting[xid] = waiting
+        began = time.monotonic()
         try:
             await self._send(build(xid))
             while not waiting.done.done():
@@ -180,6 +195,8 @@ class Channel:
                 await asyncio.wait([waiting.done], timeout=self.timeout)
                 if not waiting.done.done() and waiting.size == before:
                     raise self._lost(f"no answer within {self.timeout:g} s")
+                if time.monotonic() - began > _LONGEST * self.timeout:
+                    raise self._lost("an answer without end")
             waiting.done.result()
             return waiting.parts
         finally:
@@ -218,18 +235,18 @@ class Channel:
 
     def _dispatch(self, kind: int, xid: int, body: bytes) -> None:
         waiting = self._waiting.get(xid)
-        if kind == Type.PACKET_IN:
-            self._packet(body)
+        if kind in (Type.PACKET_IN, Type.FLOW_REMOVED):
+            self._notice(kind, body)
         elif kind == Type.ECHO_REQUEST:
             self._writer.write(requests.echo_reply(xid, body))
-            if self._writer.transport.get_write_buffer_size() > 1 << 24:
+            if self._writer.transport.get_write_buffer_size() > _MOST_UNSENT:
                 raise BadAnswer("it asks for echoes and does not take them")
         elif kind == Type.ERROR:
             error = answers.parse_error(body)
             if waiting is not None:
                 if not waiting.done.done():
                     waiting.done.set_exception(Refused(self.label, error))
-            elif any(xid in mine for mine in self._mine):
+            elif any(xid in xids for xids in self._batches):
                 self._errors.setdefault(xid, error)
         elif waiting is not None and kind == waiting.expected and not waiting.done.done():
             self._answer(waiting, body)
@@ -242,19 +259,22 @@ class Channel:
                 raise BadAnswer("an answer in parts of different kinds")
             waiting.multipart = kind
         waiting.parts.append(body)
-        waiting.size += len(body) + 1
+        waiting.size += len(body) + _PART
         if waiting.size > MOST_BYTES:
             raise BadAnswer("an answer without end")
         if not more:
             waiting.done.set_result(None)
 
-    def _packet(self, body: bytes) -> None:
-        if self.on_packet is None:
-            return
+    def _notice(self, kind: int, body: bytes) -> None:
         try:
-            self.on_packet(answers.parse_packet_in(body))
-        except BadAnswer:
-            self.malformed += 1
+            if kind == Type.PACKET_IN and self.on_packet is not None:
+                self.on_packet(answers.parse_packet_in(body))
+            elif kind == Type.FLOW_REMOVED and self.on_removed is not None:
+                self.on_removed(answers.parse_flow_removed(body))
+        except BadAnswer as error:
+            self._malformed += 1
+            if self._malformed & (self._malformed - 1) == 0:  # the 1st, 2nd, 4th, 8th...
+                _log.warning("%s: %s (%d so far)", self.label, error, self._malformed)
 
     async def _keep_alive(self) -> None:
         """An echo when the switch is silent (6.4); silence in return is its end."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from sdnblock.errors import SwitchError
-from sdnblock.evidence.events import FirstPacket, SwitchEvidence
+from sdnblock.evidence.events import (
+    REASON_ANSWER,
+    REASON_FIRST,
+    REASON_WATCHED,
+    FirstPacket,
+    SwitchEvidence,
+)
 from sdnblock.switches.driver import (
     Capacity,
     Change,
@@ -20,25 +26,32 @@ from sdnblock.switches.driver import (
     Installed,
     Status,
     SwitchLost,
-    TableKind,
 )
-from sdnblock.switches.openflow import answers, requests
-from sdnblock.switches.openflow.answers import BadAnswer, PacketIn
-from sdnblock.switches.openflow.channel import Channel, Refused
-from sdnblock.switches.openflow.entries import Entries
-from sdnblock.switches.openflow.flows import FILTER_TABLE, Use, parse_stats
+from sdnblock.switches.evidence_queue import EvidenceQueue
+from sdnblock.switches.openflow import requests, tables
+from sdnblock.switches.openflow.answers import FlowRemoved, PacketIn
+from sdnblock.switches.openflow.budgets import copies_of
+from sdnblock.switches.openflow.channel import Channel
+from sdnblock.switches.openflow.counters import read_packet_counters
+from sdnblock.switches.openflow.entries import Entries, Limits
+from sdnblock.switches.openflow.flows import BadAnswer, Use
+from sdnblock.switches.openflow.found import is_ours, read_flows
+from sdnblock.switches.openflow.inventory import Inventory, read_inventory
 from sdnblock.switches.openflow.listener import Listener
-from sdnblock.switches.openflow.matches import BadMatch
+from sdnblock.switches.openflow.matches import BadMatch, parse_target
+from sdnblock.switches.openflow.pipeline import key, wanted
 from sdnblock.switches.openflow.role import Role
-from sdnblock.switches.openflow.settle import TRUSTED, limits_of, read_meters, settle
-from sdnblock.switches.p4runtime.notices import EvidenceQueue
+from sdnblock.switches.openflow.settle import Settler
 from sdnblock.switches.settings import SwitchSettings
 
 _PATIENCE: Final = 3600.0
 """Seconds that a switch which was there before, or did not come in time, is waited for."""
-_UNKNOWN_SIZE: Final = 1 << 20
-_WATCHED: Final = 1
-"""Why the packet was sent: the same number as in the P4 program (``p4/include/types.p4``)."""
+_COUNTS: Final = 500
+_REASONS: Final = {
+    Use.BLOCK.cookie: REASON_WATCHED,
+    Use.FIRST.cookie: REASON_FIRST,
+    Use.SIP_OUT.cookie: REASON_ANSWER,
+}
 _log = logging.getLogger(__name__)
 
 
@@ -48,6 +61,8 @@ class _Ready:
 
     channel: Channel
     entries: Entries
+    settler: Settler
+    inventory: Inventory
 
 
 class OpenFlowDriver:
@@ -55,6 +70,11 @@ class OpenFlowDriver:
 
     Who is master: of several controllers the one started last, as with P4Runtime; one with
     ``standby`` set waits until there is no other.
+
+    Evidence differs from P4Runtime's: a switch keeps no state per source, so all SIP that no
+    entry hits is copied, within the budgets (see ``budgets``), not the first packets of each
+    source; answers are everything that our servers send; and no switch counts requests or
+    weighs outcomes.
     """
 
     def __init__(self, settings: SwitchSettings, listener: Listener) -> None:
@@ -65,11 +85,11 @@ class OpenFlowDriver:
         self._role = Role(settings.standby)
         self._channel: Channel | None = None
         self._ready: _Ready | None = None
-        self._capacity: Capacity | None = None
-        self._software = ""
+        self._inventory: Inventory | None = None
         self._first: Installed | None = None
         self._missed = False
         self._queue = EvidenceQueue()
+        self._disturbed: Callable[[], None] | None = None
 
     @property
     def name(self) -> str:
@@ -79,20 +99,21 @@ class OpenFlowDriver:
     @property
     def status(self) -> Status:
         """What the switch is, and whether we may write to it."""
-        role = "disconnected"
-        if self._channel is not None and self._channel.is_open:
-            role = "primary" if self._ready is not None else "backup"
+        role, channel, inventory = "disconnected", self._channel, self._inventory
         parts = ["OpenFlow 1.3", f"datapath {self._settings.datapath_id:016x}"]
-        if self._software:
-            parts.append(self._software)
-        return Status(", ".join(parts), role, self._capacity)
+        if inventory is not None:
+            parts.append(inventory.software)
+        if channel is not None and channel.is_open:
+            role = "primary" if self._ready is not None else "backup"
+            parts.append(f"at {channel.peer}")
+        return Status(", ".join(parts), role, None if inventory is None else inventory.capacity)
 
     @property
     def capacity(self) -> Capacity:
         """Entries by the switch's own word; they share one table, so it may fill up before."""
-        if self._capacity is None:
+        if self._inventory is None:
             raise SwitchLost(f"{self._label}: never connected")
-        return self._capacity
+        return self._inventory.capacity
 
     async def connect(self) -> None:
         """Wait for the switch, become its master, settle it; see ``Driver``."""
@@ -109,10 +130,9 @@ class OpenFlowDriver:
         self._channel = channel
         done = False
         try:
-            await self._establish(channel)
+            with self._reading():
+                await self._establish(channel)
             done = True
-        except BadAnswer as error:
-            raise SwitchError(f"{self._label}: {error}") from None
         finally:
             if not done:
                 await self._end("connecting failed")
@@ -121,28 +141,35 @@ class OpenFlowDriver:
         await self._role.win(
             channel, lambda: _log.info("%s: another controller is its master", self._label)
         )
-        parts = await channel.multipart(requests.description)
-        self._software = answers.parse_description(b"".join(parts))
-        meters = await read_meters(channel)
-        size = await _table_size(channel)
-        kinds = [(kind, family) for kind in TableKind for family in (4, 6)]
-        self._capacity = Capacity(dict.fromkeys(kinds, size), meters.count)
-        limits = await limits_of(channel, self._settings)
+        self._inventory = inventory = await read_inventory(channel.multipart, self._settings)
+        settings, meters = self._settings, inventory.meters
+        copies = await copies_of(channel, settings, meters.budgets)
+        limits = Limits(settings.limit_rate, settings.limit_burst, copies.watched)
         entries = Entries(channel, meters, limits)
-        found = await settle(channel, self._settings, meters, entries, limits)
-        self._first = found.installed
+        want = wanted(settings, copies)
+        settler = Settler(channel, settings, meters, entries, want)
+        self._first = (await settler.settle()).installed
         channel.on_packet = self._on_packet
-        self._ready = _Ready(channel, entries)
+        channel.on_removed = lambda removed: self._on_removed(
+            removed, key(removed) in want or entries.surprises(removed)
+        )
+        self._ready = _Ready(channel, entries, settler, inventory)
+
+    def on_disturbed(self, call: Callable[[], None]) -> None:
+        """``call`` when a flow of ours was removed, and not by us; see ``Driver``."""
+        self._disturbed = call
 
     async def read_installed(self) -> Installed:
-        """Everything of ours that the switch holds; see ``Driver``."""
+        """Everything of ours that the switch holds; see ``Driver``.
+
+        What we need besides blocks is put right as well.
+        """
         ready = self._present()
         first, self._first = self._first, None
         if first is not None:
             return first  # read when it was settled, and not written since
-        found = await ready.entries.read()
-        ready.entries.adopt(found)
-        return found.installed
+        with self._reading():
+            return (await ready.settler.settle()).installed
 
     async def write(self, changes: Sequence[Change]) -> list[Failure]:
         """Apply changes; the failed ones come back; see ``Driver``.
@@ -157,31 +184,29 @@ class OpenFlowDriver:
         return await ready.entries.write(changes)
 
     async def read_counters(self) -> AsyncIterator[list[Count]]:
-        """Counters of every installed block entry."""
-        async for counts in self._present().entries.counts():
-            yield counts
+        """Counters of every installed block entry, at most some hundreds in a list."""
+        build = partial(requests.flow_stats, table=tables.FILTER, cookie=Use.BLOCK.cookie)
+        found: list[Count] = []
+        with self._reading():
+            async for stats in read_flows(self._present().channel.multipart, build):
+                try:
+                    found.append(Count(parse_target(stats.match), stats.packets, stats.bytes))
+                except BadMatch:
+                    continue  # reading what is installed deals with it
+                if len(found) >= _COUNTS:
+                    yield found
+                    found = []
+        if found:
+            yield found
 
     async def read_packet_counters(self) -> dict[str, dict[str, int]]:
-        """``verdict``: packets from trusted ports, allowed ones and those of no entry.
-
-        OpenFlow does not look into SIP: the other groups are empty.
-        """
-        channel = self._present().channel
-        verdict = {"trusted": 0, "allowed": 0, "passed": 0}
-        for use in (Use.ALLOW, Use.SETTING):
-            parts = await channel.multipart(partial(requests.flow_stats, cookie=use.cookie))
-            try:
-                for stats in (each for part in parts for each in parse_stats(part)):
-                    if stats.table == FILTER_TABLE:
-                        trusted = "trusted" if stats.priority == TRUSTED else "passed"
-                        verdict["allowed" if use is Use.ALLOW else trusted] += stats.packets
-            except BadMatch as error:
-                raise SwitchLost(f"{self._label}: {error}") from None
-            await asyncio.sleep(0)
-        return {"sip_port": {}, "message_in": {}, "message_out": {}, "verdict": verdict}
+        """Pipeline-wide packet counters; see ``Driver`` and ``counters``."""
+        ready = self._present()
+        with self._reading():
+            return await read_packet_counters(ready.channel.multipart, ready.inventory.meters)
 
     def evidence(self) -> AsyncIterator[SwitchEvidence]:
-        """Watched packets as they arrive, until close(). For one consumer."""
+        """Evidence as it arrives, until close(). For one consumer."""
         return aiter(self._queue)
 
     async def close(self) -> None:
@@ -201,20 +226,21 @@ class OpenFlowDriver:
         self._ready.channel.check()
         return self._ready
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """An answer that is none is the end of the session."""
+        try:
+            yield
+        except BadAnswer as error:
+            raise SwitchLost(f"{self._label}: {error}") from None
+
     def _on_packet(self, packet: PacketIn) -> None:
-        if packet.cookie == Use.BLOCK.cookie:
+        reason = _REASONS.get(packet.cookie)
+        if reason is not None:
             frame = packet.frame[: self._settings.sample_bytes or None]
-            self._queue.put(FirstPacket(self.name, packet.port, _WATCHED, frame, time.time()))
+            self._queue.put(FirstPacket(self.name, packet.port, reason, frame, time.time()))
 
-
-async def _table_size(channel: Channel) -> int:
-    """How many entries our table holds; a guess where the switch does not say."""
-    try:
-        parts = await channel.multipart(requests.table_features)
-    except Refused:
-        return _UNKNOWN_SIZE
-    for part in parts:
-        size = answers.parse_table_sizes(part).get(FILTER_TABLE)
-        if size:
-            return size
-    return _UNKNOWN_SIZE
+    def _on_removed(self, removed: FlowRemoved, missed: bool) -> None:
+        if missed and is_ours(removed.cookie) and self._disturbed is not None:
+            self._first = None
+            self._disturbed()

@@ -1,10 +1,9 @@
-"""Blocks and allow entries of one connected switch: written, read back, counted."""
+"""Blocks and allow entries of one connected switch: written, and the books about them."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -13,30 +12,15 @@ from sdnblock.switches.driver import (
     AllowChange,
     BlockChange,
     Change,
-    Count,
     Failure,
     FailureKind,
-    Installed,
     Op,
-    SwitchLost,
 )
-from sdnblock.switches.openflow import requests
-from sdnblock.switches.openflow.answers import ErrorAnswer
+from sdnblock.switches.openflow import requests, tables
+from sdnblock.switches.openflow.answers import ErrorAnswer, FlowRemoved
 from sdnblock.switches.openflow.channel import Channel
-from sdnblock.switches.openflow.flows import (
-    COOKIE,
-    COOKIE_MASK,
-    FILTER_TABLE,
-    FORWARD_TABLE,
-    Command,
-    FlowStats,
-    Use,
-    block_instructions,
-    flow_mod,
-    goto,
-    parse_block,
-    parse_stats,
-)
+from sdnblock.switches.openflow.flows import Command, Use, block_instructions, flow_mod, goto
+from sdnblock.switches.openflow.found import Found
 from sdnblock.switches.openflow.matches import (
     BadMatch,
     allow_priority,
@@ -46,8 +30,8 @@ from sdnblock.switches.openflow.matches import (
 )
 from sdnblock.switches.openflow.meters import Meters
 from sdnblock.switches.openflow.refusals import describe, failure_kind
+from sdnblock.switches.openflow.requests import Build
 
-Build = Callable[[int], bytes]
 _CHUNK: Final = 2000
 _COMMANDS: Final = {
     Op.INSERT: Command.ADD,
@@ -56,30 +40,17 @@ _COMMANDS: Final = {
 }
 
 
-@dataclass
-class Found:
-    """Flows of ours as a switch holds them, sorted by what they are for."""
-
-    installed: Installed = field(default_factory=Installed)
-    meters: dict[Target, int] = field(default_factory=dict)
-    outdated: list[Target] = field(default_factory=list)
-    """Blocks in force with other instructions than the present settings give."""
-    settings: list[FlowStats] = field(default_factory=list)
-    odd: list[FlowStats] = field(default_factory=list)
-    """Flows with our cookie that we would not have made."""
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Rate and burst of every meter for ``limit``; bytes of a watched packet, None: no copy."""
+    """Rate and burst of every meter for ``limit``; the instruction that copies what is watched."""
 
     rate: int
     burst: int
-    sample: int | None
+    copy: bytes
 
 
 class Entries:
-    """Writes and reads over one channel. :meth:`adopt` first."""
+    """Writes over one channel. :meth:`adopt` first."""
 
     def __init__(self, channel: Channel, meters: Meters, limits: Limits) -> None:
         self._channel = channel
@@ -87,16 +58,44 @@ class Entries:
         self._limits = limits
         self._blocks: set[Target] = set()
         self._allows: set[Source | Prefix] = set()
+        self._taken: set[tuple[int, Target]] = set()
+        # Priority and target of what we are deleting just now: its end is no surprise.
+        self._leaving: set[tuple[int, Target]] = set()
 
     def adopt(self, found: Found) -> None:
         """Begin with what the switch holds."""
         self._blocks = set(found.installed.blocks)
         self._allows = set(found.installed.allows)
+        self._taken = found.taken
         self._meters.recover(found.meters)
 
-    def instructions(self, target: Target, action: Action) -> bytes:
-        """What a block's flow does, by the present settings. A limited target has its meter."""
-        return block_instructions(action, self._meters.of(target) or 0, self._limits.sample)
+    def surprises(self, removed: FlowRemoved) -> bool:
+        """Whether a removed flow was an entry that should be there."""
+        try:
+            target = parse_target(removed.match)
+        except BadMatch:
+            return False
+        if (removed.priority, target) in self._leaving:
+            return False
+        if removed.cookie == Use.ALLOW.cookie and not isinstance(target, Flow):
+            return target in self._allows and removed.priority == allow_priority(target)
+        return target in self._blocks and removed.priority == target_priority(target)
+
+    def watched(self) -> bytes:
+        """The instructions of a watched target by the present settings."""
+        return block_instructions(Action.WATCH, 0, self._limits.copy)
+
+    def rewatch(self, target: Target) -> Build:
+        """A watched target's flow, changed to the present settings."""
+        return partial(
+            flow_mod,
+            Command.MODIFY_STRICT,
+            Use.BLOCK,
+            tables.FILTER,
+            target_priority(target),
+            target_match(target),
+            self.watched(),
+        )
 
     async def write(self, changes: Sequence[Change]) -> list[Failure]:
         """Apply changes; see ``Driver``."""
@@ -127,6 +126,9 @@ class Entries:
             builds.append(self._flow(change))
             owners += [change] * (len(builds) - len(owners))
             done.append(change)
+        self._leaving = {
+            (_priority(change), _target(change)) for change in done if change.op is Op.DELETE
+        }
         refused = _first_by_change(owners, await self._channel.batch(builds))
         idle: list[int] = []
         for change in done:
@@ -134,21 +136,21 @@ class Entries:
             if error is not None:
                 failures.append(Failure(change, failure_kind(error), describe(error)))
             self._note(change, error is None, fresh, idle)
+        self._leaving = set()
         if idle:
             await self._channel.batch([partial(_delete_meter, meter) for meter in idle])
         return failures
 
     def _impossible(self, change: Change) -> Failure | None:
         """OpenFlow replaces what is there and passes over what is not (6.4): we do not."""
-        there = (
-            change.prefix in self._allows
-            if isinstance(change, AllowChange)
-            else change.target in self._blocks
-        )
-        if there is (change.op is not Op.INSERT):
-            return None
-        kind = FailureKind.EXISTS if there else FailureKind.MISSING
-        return Failure(change, kind, kind.value)
+        target = _target(change)
+        there = target in (self._allows if isinstance(change, AllowChange) else self._blocks)
+        if there is not (change.op is not Op.INSERT):
+            kind = FailureKind.EXISTS if there else FailureKind.MISSING
+            return Failure(change, kind, kind.value)
+        if change.op is Op.INSERT and self._taken and (_priority(change), target) in self._taken:
+            return Failure(change, FailureKind.REFUSED, "somebody else's flow stands in its place")
+        return None
 
     def _needs_meter(self, change: Change) -> bool:
         return (
@@ -159,27 +161,24 @@ class Entries:
         )
 
     def _flow(self, change: Change) -> Build:
-        command = _COMMANDS[change.op]
+        target = _target(change)
         if isinstance(change, AllowChange):
-            return partial(
-                flow_mod,
-                command,
-                Use.ALLOW,
-                FILTER_TABLE,
-                allow_priority(change.prefix),
-                target_match(change.prefix),
-                goto(FORWARD_TABLE),
+            use, instructions = Use.ALLOW, goto(tables.FORWARD)
+        elif change.op is Op.DELETE:
+            use, instructions = Use.BLOCK, b""
+        else:
+            use = Use.BLOCK
+            instructions = block_instructions(
+                change.action, self._meters.of(target) or 0, self._limits.copy
             )
-        target = change.target
-        deletes = change.op is Op.DELETE
         return partial(
             flow_mod,
-            command,
-            Use.BLOCK,
-            FILTER_TABLE,
-            target_priority(target),
+            _COMMANDS[change.op],
+            use,
+            tables.FILTER,
+            _priority(change),
             target_match(target),
-            b"" if deletes else self.instructions(target, change.action),
+            instructions,
         )
 
     def _note(self, change: Change, succeeded: bool, fresh: set[int], idle: list[int]) -> None:
@@ -205,65 +204,15 @@ class Entries:
             if meter is not None:
                 idle.append(meter)
 
-    async def read(self) -> Found:
-        """All flows of ours. Raises SwitchLost."""
-        found = Found()
-        async for stats in self._stats(_ours):
-            try:
-                self._sort(stats, found)
-            except BadMatch:
-                found.odd.append(stats)
-        return found
 
-    def _sort(self, stats: FlowStats, found: Found) -> None:
-        use = stats.cookie & 0xFF
-        if use == Use.SETTING:
-            found.settings.append(stats)
-            return
-        if stats.table != FILTER_TABLE:
-            raise BadMatch("not in our table")
-        target = parse_target(stats.match)
-        if use == Use.ALLOW and not isinstance(target, Flow):
-            if stats.priority != allow_priority(target):
-                raise BadMatch("another priority")
-            found.installed.allows.add(target)
-            return
-        action, meter = parse_block(stats.instructions)
-        known = not meter or self._meters.owns(meter)
-        if use != Use.BLOCK or stats.priority != target_priority(target) or not known:
-            raise BadMatch("no block that we would have made")
-        found.installed.blocks[target] = action
-        if meter:
-            found.meters[target] = meter
-        if stats.instructions != block_instructions(action, meter, self._limits.sample):
-            found.outdated.append(target)
+def _target(change: Change) -> Target:
+    return change.prefix if isinstance(change, AllowChange) else change.target
 
-    async def counts(self) -> AsyncIterator[list[Count]]:
-        """The counters of all blocks, as many in a list as the switch put in a part."""
-        parts = await self._channel.multipart(partial(requests.flow_stats, cookie=Use.BLOCK.cookie))
-        for part in parts:
-            found: list[Count] = []
-            for stats in self._parsed(part):
-                try:
-                    target = parse_target(stats.match)
-                except BadMatch:
-                    continue  # reading what is installed deals with it
-                found.append(Count(target, stats.packets, stats.bytes))
-            if found:
-                yield found
-            await asyncio.sleep(0)
 
-    async def _stats(self, build: Build) -> AsyncIterator[FlowStats]:
-        for part in await self._channel.multipart(build):
-            for stats in self._parsed(part):
-                yield stats
-            await asyncio.sleep(0)
-
-    def _parsed(self, part: bytes) -> Iterable[FlowStats]:
-        try:
-            yield from parse_stats(part)
-        except BadMatch as error:
-            raise SwitchLost(f"{self._channel.label}: {error}") from None
+def _priority(change: Change) -> int:
+    if isinstance(change, AllowChange):
+        return allow_priority(change.prefix)
+    return target_priority(change.target)
 
 
 def _first_by_change(
@@ -274,10 +223,6 @@ def _first_by_change(
     for place in sorted(errors):
         found.setdefault(id(owners[place]), errors[place])
     return found
-
-
-def _ours(xid: int) -> bytes:
-    return requests.flow_stats(xid, COOKIE, COOKIE_MASK)
 
 
 def _add_meter(meter: int, limits: Limits, xid: int) -> bytes:

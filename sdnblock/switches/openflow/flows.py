@@ -1,8 +1,7 @@
-"""Flow modifications and flow statistics as bytes. Pure.
+"""Flow modifications, instructions and flow statistics as bytes. Pure.
 
-Two tables. Table 0 is ours: trusted ports, allow entries and blocks; what passes goes on to
-table 1, which forwards. Every flow of ours carries :data:`COOKIE` in all but the last byte,
-which says what the flow is for.
+Every flow of ours carries :data:`COOKIE` in all but the last byte, which says what the flow
+is for.
 """
 
 from __future__ import annotations
@@ -15,14 +14,12 @@ from typing import Final
 
 from sdnblock.block import Action
 from sdnblock.switches.openflow.matches import BadMatch
+from sdnblock.switches.openflow.tables import FORWARD
 
 VERSION: Final = 4
 COOKIE: Final = int.from_bytes(b"sdnblok\0", "big")
 COOKIE_MASK: Final = 0xFFFF_FFFF_FFFF_FF00
 EXACT: Final = 0xFFFF_FFFF_FFFF_FFFF
-
-FILTER_TABLE: Final = 0
-FORWARD_TABLE: Final = 1
 
 NORMAL: Final = 0xFFFFFFFA
 CONTROLLER: Final = 0xFFFFFFFD
@@ -33,7 +30,15 @@ WHOLE_PACKET: Final = 0xFFFF
 FLOW_MOD: Final = 14
 _FLOW_MOD: Final = struct.Struct("!BBHIQQBBHHHIIIH2x")
 _FLOW_STATS: Final = struct.Struct("!HBxIIHHHH4xQQQ")
+_SEND_FLOW_REMOVED: Final = 1 << 0
 _RESET_COUNTS: Final = 1 << 2
+_APPLY_ACTIONS: Final = 4
+_NICIRA: Final = 0x00002320
+_CONTROLLER2: Final = 37
+
+
+class BadAnswer(Exception):
+    """A message of a switch that is not what its header says."""
 
 
 class Use(enum.IntEnum):
@@ -42,6 +47,12 @@ class Use(enum.IntEnum):
     BLOCK = 1
     ALLOW = 2
     SETTING = 3
+    SIP_IN = 4
+    """Requests at a SIP port."""
+    SIP_OUT = 5
+    """What our servers send from a SIP port."""
+    FIRST = 6
+    """SIP that no entry hit: copied to us."""
 
     @property
     def cookie(self) -> int:
@@ -81,8 +92,9 @@ def flow_mod(
 ) -> bytes:
     """A flow modification (7.3.4.1). Changes and deletions reach only flows of ours.
 
-    An added flow counts from zero, also where it replaces its like. The cookie's mask is never
-    full: for a full one Open vSwitch goes through all flows with that cookie, one by one.
+    An added flow counts from zero, also where it replaces its like, and its end is told
+    (OFPFF_SEND_FLOW_REM). The cookie's mask is never full: for a full one Open vSwitch goes
+    through all flows with that cookie, one by one.
     """
     padding = -(4 + len(match)) % 8
     adds = command is Command.ADD
@@ -103,7 +115,7 @@ def flow_mod(
                 NO_BUFFER,
                 _ANY,
                 _ANY,
-                _RESET_COUNTS if adds else 0,
+                _RESET_COUNTS | _SEND_FLOW_REMOVED if adds else 0,
             ),
             struct.pack("!HH", 1, 4 + len(match)),
             match,
@@ -125,47 +137,70 @@ def through_meter(meter: int) -> bytes:
 
 def output(port: int, longest: int = 0) -> bytes:
     """Instruction: apply one output action (7.2.4, 7.2.5)."""
-    return struct.pack("!HHxxxxHHIH6x", 4, 24, 0, 16, port, longest)
+    return _apply(struct.pack("!HHIH6x", 0, 16, port, longest))
 
 
-def block_instructions(action: Action, meter: int, sample: int | None) -> bytes:
+def metered_copy(meter: int, longest: int) -> bytes:
+    """Instruction: to the controller through a meter that only this copy passes.
+
+    Open vSwitch's own action (NXAST_CONTROLLER2 in its ``ofp-actions.c``); OpenFlow's
+    meters drop the packet itself.
+    """
+    properties = b"" if longest == WHOLE_PACKET else struct.pack("!HHH2x", 0, 6, longest)
+    properties += struct.pack("!HHI", 5, 8, meter)
+    size = 16 + len(properties)
+    return _apply(struct.pack("!HHIH6x", 0xFFFF, size, _NICIRA, _CONTROLLER2) + properties)
+
+
+def _apply(action: bytes) -> bytes:
+    return struct.pack("!HH4x", _APPLY_ACTIONS, 8 + len(action)) + action
+
+
+def block_instructions(action: Action, meter: int, copy: bytes) -> bytes:
     """What packets of a blocked target meet: nothing at all is a drop.
 
-    ``meter`` is the target's for LIMIT. ``sample``: bytes of a watched packet to copy to
-    us, None for none.
+    ``meter`` is the target's for LIMIT; ``copy`` the instruction that copies a watched packet
+    to us, empty for none.
     """
     if action is Action.DROP:
         return b""
-    if action is Action.LIMIT:
-        return through_meter(meter) + goto(FORWARD_TABLE)
-    copy = b"" if sample is None else output(CONTROLLER, sample)
-    return copy + goto(FORWARD_TABLE)
+    onward = goto(FORWARD)
+    return (through_meter(meter) if action is Action.LIMIT else copy) + onward
 
 
 def parse_block(instructions: bytes) -> tuple[Action, int]:
     """Action and meter (0: none) of a block's instructions. Raises BadMatch."""
     if not instructions:
         return Action.DROP, 0
-    onward = goto(FORWARD_TABLE)
+    onward = goto(FORWARD)
     if instructions == onward:
         return Action.WATCH, 0
-    if len(instructions) == 16 and instructions[8:] == onward:
-        kind, length, meter = struct.unpack_from("!HHI", instructions)
-        if (kind, length) == (6, 8) and meter:
+    first, rest = instructions[:-8], instructions[-8:]
+    if rest == onward and len(first) >= 8:
+        kind, length, meter = struct.unpack_from("!HHI", first)
+        if (kind, length) == (6, 8) and len(first) == 8 and meter:
             return Action.LIMIT, meter
-    if len(instructions) == 32 and instructions[24:] == onward:
-        (longest,) = struct.unpack_from("!H", instructions, 16)
-        if instructions[:24] == output(CONTROLLER, longest):
+        if (kind, length) == (_APPLY_ACTIONS, len(first)) and _copies(first[8:]):
             return Action.WATCH, 0
     raise BadMatch("instructions that we never use")
 
 
+def _copies(action: bytes) -> bool:
+    """Whether this is one action that sends to the controller."""
+    if len(action) < 16 or int.from_bytes(action[2:4], "big") != len(action):
+        return False
+    kind, _, whom, subtype = struct.unpack_from("!HHIH", action)
+    return (kind, whom) == (0, CONTROLLER) or (kind, whom, subtype) == (
+        *(0xFFFF, _NICIRA, _CONTROLLER2),
+    )
+
+
 def parse_stats(body: bytes) -> Iterator[FlowStats]:
-    """The flows in one part of a flow statistics reply. Raises BadMatch."""
+    """The flows in one part of a flow statistics reply. Raises BadAnswer."""
     at, end, least = 0, len(body), _FLOW_STATS.size + 8
     while at < end:
         if at + least > end:
-            raise BadMatch("flow statistics are cut off")
+            raise BadAnswer("flow statistics are cut off")
         length, table, _, _, priority, _, _, _, cookie, packets, size = _FLOW_STATS.unpack_from(
             body, at
         )
@@ -173,9 +208,9 @@ def parse_stats(body: bytes) -> Iterator[FlowStats]:
         match_at = at + _FLOW_STATS.size + 4
         rest_at = at + _FLOW_STATS.size + (match_length + 7) // 8 * 8
         if kind != 1 or match_length < 4 or length < least or at + length > end:
-            raise BadMatch("flow statistics of a wrong length")
+            raise BadAnswer("flow statistics of a wrong length")
         if rest_at > at + length:
-            raise BadMatch("a match is longer than its flow")
+            raise BadAnswer("a match is longer than its flow")
         match = body[match_at : match_at + match_length - 4]
         instructions = body[rest_at : at + length]
         yield FlowStats(table, priority, cookie, match, instructions, packets, size)

@@ -1,24 +1,34 @@
 """The address that switches connect to: one for all drivers, told apart by datapath id.
 
-A switch that connects while its driver is not waiting is kept; a newer connection of the
-same switch replaces it. Strangers are told so in the log, once each, and turned away.
+A switch that connects while its driver is not waiting is kept. One that connects again
+takes the place of its former connection if that is dead; while it is alive, the newcomer is
+another switch that claims the same id, and is turned away. Strangers are turned away too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
-from typing import Final
+import time
+from collections import Counter
+from typing import Any, Final
 
 from sdnblock.errors import SwitchError
 from sdnblock.switches.openflow.channel import Channel
+from sdnblock.switches.openflow.sockets import listen, streams, tls_context
 from sdnblock.switches.settings import SwitchSettings, TlsFiles
 
-_HANDSHAKES: Final = 64
-"""Connections at once that have not yet said who they are."""
+_HANDSHAKES: Final = 256
+"""Connections at once that have not yet said who they are, and as many of one address."""
+_OF_ONE: Final = 16
 _PATIENCE: Final = 5.0
-_STRANGERS: Final = 1000
+_ALIVE: Final = 2.0
+"""Seconds that a connection has to show that it lives when another one claims its place."""
+_QUIET: Final = 600.0
+"""Seconds until the same complaint is logged again."""
+_COMPLAINTS: Final = 1000
 
 _log = logging.getLogger(__name__)
 
@@ -32,11 +42,13 @@ class Listener:
     def __init__(self, address: str, tls: TlsFiles | None = None) -> None:
         self.address = address
         self._tls = tls
-        self._server: asyncio.Server | None = None
+        self._context: ssl.SSLContext | None = None
+        self._sockets: list[socket.socket] = []
+        self._accepting: list[asyncio.Task[None]] = []
         self._opening = asyncio.Lock()
         self._places: dict[int, _Place] = {}
-        self._handshakes: set[asyncio.Task[None]] = set()
-        self._strangers: set[int] = set()
+        self._handshakes: dict[asyncio.Task[None], str] = {}
+        self._complaints: dict[str, float] = {}
 
     async def register(self, datapath_id: int, patience: float) -> None:
         """Expect a switch that answers within ``patience``. Listens from the first one on.
@@ -45,8 +57,8 @@ class Listener:
         """
         self._places.setdefault(datapath_id, _Place(patience))
         async with self._opening:
-            if self._server is None:
-                self._server = await self._open()
+            if not self._sockets:
+                await self._open()
 
     async def next(self, datapath_id: int, seconds: float) -> Channel | None:
         """The switch's newest connection, waited for; None if there is none in time."""
@@ -56,7 +68,7 @@ class Listener:
                 while True:
                     await place.came.wait()
                     place.came.clear()
-                    channel, place.channel = place.channel, None
+                    channel = place.channel
                     if channel is not None and channel.is_open:
                         return channel
         except TimeoutError:
@@ -67,78 +79,112 @@ class Listener:
         place = self._places.pop(datapath_id, None)
         if place is not None and place.channel is not None:
             await place.channel.close("closed")
-        if self._places or self._server is None:
+        if self._places:
             return
-        server, self._server = self._server, None
-        server.close()
-        for task in list(self._handshakes):
+        tasks = [*self._accepting, *self._handshakes]
+        self._accepting.clear()
+        for task in tasks:
             task.cancel()
-        await server.wait_closed()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        while self._sockets:
+            self._sockets.pop().close()
 
-    async def _open(self) -> asyncio.Server:
+    async def _open(self) -> None:
         try:
-            context = _context(self._tls)
-            if self.address.startswith("unix:"):
-                path = self.address.removeprefix("unix:")
-                return await asyncio.start_unix_server(self._accept, path, ssl=context)
-            host, _, port = self.address.rpartition(":")
-            return await asyncio.start_server(
-                self._accept, host.strip("[]") or None, int(port), ssl=context, backlog=64
-            )
-        except (OSError, ssl.SSLError) as error:
+            self._context = tls_context(self._tls)
+            self._sockets = await listen(self.address)
+        except OSError as error:  # ssl.SSLError is one
             raise SwitchError(
-                f"cannot listen for OpenFlow switches on {self.address}: {error.strerror or error}"
+                f"cannot listen for OpenFlow switches on {self.address}:"
+                f" {(error.strerror or str(error)).lower()}"
             ) from None
+        self._accepting = [asyncio.create_task(self._accept(sock)) for sock in self._sockets]
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._handshakes) >= _HANDSHAKES:
-            writer.close()
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, peer = await loop.sock_accept(listening)
+            except OSError as error:  # out of file descriptors, or it has gone again
+                self._complain(f"accepting: {error.strerror}", "cannot accept an OpenFlow switch")
+                await asyncio.sleep(0.1)
+                continue
+            who = _address(peer)
+            if len(self._handshakes) >= _HANDSHAKES or self._of_one(who) >= _OF_ONE:
+                sock.close()
+                continue
+            task = asyncio.create_task(self._greet(sock, f"{who}:{peer[1]}" if who else "a socket"))
+            self._handshakes[task] = who
+            task.add_done_callback(lambda done: self._handshakes.pop(done, None))
+
+    def _of_one(self, who: str) -> int:
+        return Counter(self._handshakes.values())[who]
+
+    async def _greet(self, sock: socket.socket, where: str) -> None:
+        label = f"OpenFlow switch at {where}"
+        try:
+            reader, writer = await streams(sock, self._context, _PATIENCE)
+        except OSError as error:
+            why = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+            self._complain(f"{_host(where)}: {why}", "%s: no TLS with it: %s", label, why)
             return
-        task = asyncio.create_task(self._greet(reader, writer))
-        self._handshakes.add(task)
-        task.add_done_callback(self._handshakes.discard)
-
-    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = writer.get_extra_info("peername")
-        where = f"{peer[0]}:{peer[1]}" if peer else "somebody"
-        channel = Channel(reader, writer, f"OpenFlow switch at {where}", _PATIENCE)
+        channel = Channel(reader, writer, label, _PATIENCE)
         kept = False
         try:
             features = await channel.handshake()
-            if features.auxiliary:
-                return  # 6.3.6: the main connection does everything
-            place = self._places.get(features.datapath_id)
-            if place is None:
-                self._stranger(features.datapath_id, where)
-                return
-            channel.timeout = place.timeout
-            before, place.channel = place.channel, channel
-            place.came.set()
-            kept = True
-            if before is not None:
-                await before.close("it connected again")
+            # An auxiliary connection (6.3.6) is not needed: the main one does everything.
+            kept = not features.auxiliary and await self._keep(channel, features.datapath_id, where)
         except SwitchError as error:
-            _log.info("%s", error)
+            self._complain(f"{_host(where)}: {str(error).removeprefix(label)}", "%s", error)
         finally:
             if not kept:
                 await channel.close("turned away")
 
-    def _stranger(self, datapath_id: int, where: str) -> None:
-        if datapath_id not in self._strangers and len(self._strangers) < _STRANGERS:
-            self._strangers.add(datapath_id)
-            _log.warning(
+    async def _keep(self, channel: Channel, datapath_id: int, where: str) -> bool:
+        place = self._places.get(datapath_id)
+        if place is None:
+            self._complain(
+                f"{datapath_id}",
                 "an OpenFlow switch with datapath_id %016x at %s is not configured: turned away",
                 datapath_id, where,
             )  # fmt: skip
+            return False
+        async with place.lock:
+            before = place.channel
+            if before is not None and await before.alive(_ALIVE):
+                self._complain(
+                    f"{datapath_id} {_host(where)}",
+                    "%s: a second one with the same datapath_id %016x, at %s: turned away",
+                    before.label, datapath_id, where,
+                )  # fmt: skip
+                return False
+            channel.timeout = place.timeout
+            channel.peer = where
+            place.channel = channel
+            place.came.set()
+        if before is not None:
+            await before.close("it connected again")
+        return True
+
+    def _complain(self, about: str, text: str, *words: Any) -> None:
+        """Log something, unless the same was said a short time ago."""
+        now = time.monotonic()
+        if now < self._complaints.get(about, 0.0):
+            return
+        if len(self._complaints) >= _COMPLAINTS:
+            self._complaints.clear()
+        self._complaints[about] = now + _QUIET
+        _log.warning(text, *words)
 
 
 class _Place:
-    """Where the connection of an expected switch waits for its driver."""
+    """Where the connection of an expected switch waits for its driver, and stays."""
 
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
         self.channel: Channel | None = None
         self.came = asyncio.Event()
+        self.lock = asyncio.Lock()
 
 
 class Listeners:
@@ -155,15 +201,10 @@ class Listeners:
         return found
 
 
-def _context(files: TlsFiles | None) -> ssl.SSLContext | None:
-    """With a ``ca``, switches have to prove themselves. Raises OSError, SwitchError."""
-    if files is None:
-        return None
-    if files.certificate is None:
-        raise SwitchError("OpenFlow over TLS needs a certificate and a key of ours")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(files.certificate, files.key)
-    if files.ca is not None:
-        context.load_verify_locations(files.ca)
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
+def _address(peer: Any) -> str:
+    """The host of an accepted connection; empty for a unix socket's."""
+    return str(peer[0]) if isinstance(peer, tuple) else ""
+
+
+def _host(where: str) -> str:
+    return where.rpartition(":")[0]

@@ -70,6 +70,32 @@ def target_match(target: Target) -> bytes:
     return _ethertype(family) + field(number, target.address, _mask(family, target.length))
 
 
+def port_match(port: int) -> bytes:
+    """The OXM field of packets that come in through a port."""
+    return field(IN_PORT, port.to_bytes(4, "big"))
+
+
+def sip_match(
+    family: int, protocol: int, *, source: int | None = None, destination: int | None = None
+) -> bytes:
+    """The OXM fields of packets from, or to, a port of a transport protocol."""
+    found = _ethertype(family) + field(IP_PROTO, bytes([protocol]))
+    for port, number in zip((source, destination), _PORTS[protocol], strict=True):
+        if port is not None:
+            found += field(number, port.to_bytes(2, "big"))
+    return found
+
+
+def parse_port(oxm: bytes) -> tuple[int, int]:
+    """Transport protocol and port of a match as :func:`sip_match` makes it. Raises BadMatch."""
+    fields = parse_fields(oxm)
+    protocol = int.from_bytes(_exact(fields, IP_PROTO), "big")
+    for number in _PORTS.get(protocol, ()):
+        if number in fields:
+            return protocol, int.from_bytes(_exact(fields, number), "big")
+    raise BadMatch("no transport protocol's port")
+
+
 def target_priority(target: Target) -> int:
     """Flows above sources above prefixes, the longest first."""
     if isinstance(target, Flow):

@@ -1,15 +1,19 @@
-"""Which meter limits which target. Pure.
+"""Meters: which one limits which target, and which ones are budgets. Pure.
 
 OpenFlow 1.3.5, 5.7: a meter belongs to the flows that send packets through it. Ours are
-the ids of the upper half of what the switch has; one such meter for every limited target.
+the ids of the upper half of what the switch has: first the budgets of copies, then one for
+every limited target.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from sdnblock.block import Target
+from sdnblock.switches.openflow.answers import MeterConfig
 
+_BUDGETS: Final = 3
 _LIMITERS: Final = 65536
 
 
@@ -17,14 +21,17 @@ class Meters:
     """Meter ids, allotted to targets. ``most``: the greatest number the switch can hold."""
 
     def __init__(self, most: int) -> None:
-        self.first = most // 2 + 1
-        self.count = min(most - most // 2, _LIMITERS) if most else 0
+        self.budgets = range(most // 2 + 1, most // 2 + 1 + min(_BUDGETS, most - most // 2))
+        """Ids that are not for targets: as many as there are reasons for copies, or fewer."""
+        self.first = self.budgets.stop
+        self.count = min(most + 1 - self.first, _LIMITERS)
+        """How many targets can have one."""
         self._used: dict[Target, int] = {}
         self._free: list[int] = []
         self._next = self.first
 
     def owns(self, meter: int) -> bool:
-        """Whether this id is one that we allot."""
+        """Whether this id is one that we allot to targets."""
         return self.first <= meter < self.first + self.count
 
     def of(self, target: Target) -> int | None:
@@ -35,12 +42,8 @@ class Meters:
         """Begin again with what the switch's flows refer to."""
         self._used = dict(used)
         taken = set(used.values())
-        self._next = self.first
-        self._free = [
-            meter for meter in range(self.first, max(taken, default=0)) if meter not in taken
-        ]
-        if taken:
-            self._next = max(self.first, max(taken) + 1)
+        self._next = max(taken, default=self.first - 1) + 1
+        self._free = [meter for meter in range(self.first, self._next) if meter not in taken]
 
     def take(self, target: Target) -> int | None:
         """A meter for a target; None if there is none left."""
@@ -60,3 +63,17 @@ class Meters:
         if meter is not None:
             self._free.append(meter)
         return meter
+
+    def unlike(
+        self, held: Iterable[MeterConfig], used: set[int], rate: int, burst: int
+    ) -> tuple[list[int], list[int]]:
+        """Of the meters for targets that a switch holds: those of another rate, and idle ones."""
+        other, idle = [], []
+        for meter in held:
+            if not self.owns(meter.meter):
+                continue
+            if meter.meter not in used:
+                idle.append(meter.meter)
+            elif not meter.plain or (meter.rate, meter.burst) != (rate, burst):
+                other.append(meter.meter)
+        return other, idle

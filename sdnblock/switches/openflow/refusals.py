@@ -10,6 +10,7 @@ from sdnblock.switches.openflow.answers import ErrorAnswer
 IS_SLAVE: Final = (1, 10)
 STALE: Final = (11, 0)
 UNSUPPORTED: Final = (11, 1)
+METER_EXISTS: Final = (12, 1)
 _FULL: Final = {(5, 1), (12, 11)}
 _WORDS: Final = {
     (1, 5): "not permitted",
@@ -23,7 +24,7 @@ _WORDS: Final = {
     (5, 4): "not permitted",
     STALE: "a newer controller is its master",
     UNSUPPORTED: "roles are not supported",
-    (12, 1): "the meter is there already",
+    METER_EXISTS: "the meter is there already",
     (12, 3): "the meter is not there",
     (12, 11): "out of meters",
 }

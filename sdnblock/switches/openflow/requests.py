@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
 from typing import Any, Final
 
 from os_ken.ofproto import ofproto_v1_3 as of
@@ -10,8 +12,14 @@ from os_ken.ofproto.ofproto_protocol import ProtocolDesc
 
 from sdnblock.switches.openflow.flows import EXACT
 
+Build = Callable[[int], bytes]
+"""Makes a message with the given xid."""
+MeterMod = Callable[[int, int, int, int], bytes]
+"""Makes a meter modification of xid, meter, rate and burst."""
+
 _PROTOCOL: Final = ProtocolDesc(version=of.OFP_VERSION)
 ALL_TABLES: Final = 0xFF
+_NO_MATCH: Final = bytes([0, 1, 0, 4, 0, 0, 0, 0])
 CONTROLLER_METER: Final = 0xFFFFFFFE
 """``OFPM_CONTROLLER`` (7.3.4.4): whatever is on its way to a controller goes through it."""
 
@@ -77,14 +85,22 @@ def table_features(xid: int) -> bytes:
     return _bytes(messages.OFPTableFeaturesStatsRequest(_PROTOCOL, 0, []), xid)
 
 
-def flow_stats(xid: int, cookie: int, mask: int = EXACT) -> bytes:
-    """OFPMP_FLOW: the flows of all tables with this cookie (7.3.5.2)."""
+def flow_stats(xid: int, table: int = ALL_TABLES, cookie: int | None = None) -> bytes:
+    """OFPMP_FLOW: the flows of a table, or those of one cookie in it (7.3.5.2)."""
+    mask = 0 if cookie is None else EXACT
     return _bytes(
         messages.OFPFlowStatsRequest(
-            _PROTOCOL, 0, ALL_TABLES, of.OFPP_ANY, of.OFPG_ANY, cookie, mask
+            _PROTOCOL, 0, table, of.OFPP_ANY, of.OFPG_ANY, cookie or 0, mask
         ),
         xid,
     )
+
+
+def flow_stats_of(xid: int, table: int, match: bytes) -> bytes:
+    """OFPMP_FLOW: the flows of a table that are within a match, which is OXM fields."""
+    padded = struct.pack("!HH", 1, 4 + len(match)) + match + bytes(-(4 + len(match)) % 8)
+    raw = flow_stats(xid, table)[: -len(_NO_MATCH)] + padded
+    return raw[:2] + len(raw).to_bytes(2, "big") + raw[4:]
 
 
 def meter_features(xid: int) -> bytes:
@@ -95,6 +111,11 @@ def meter_features(xid: int) -> bytes:
 def meter_configs(xid: int) -> bytes:
     """OFPMP_METER_CONFIG of all meters (7.3.5.13)."""
     return _bytes(messages.OFPMeterConfigStatsRequest(_PROTOCOL, 0, of.OFPM_ALL), xid)
+
+
+def meter_stats(xid: int) -> bytes:
+    """OFPMP_METER of all meters (7.3.5.12)."""
+    return _bytes(messages.OFPMeterStatsRequest(_PROTOCOL, 0, of.OFPM_ALL), xid)
 
 
 def add_meter(xid: int, meter: int, rate: int, burst: int) -> bytes:

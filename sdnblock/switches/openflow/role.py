@@ -14,8 +14,9 @@ from typing import Final
 
 from sdnblock.errors import SwitchError
 from sdnblock.switches.openflow import answers, requests
-from sdnblock.switches.openflow.answers import BadAnswer, Type
+from sdnblock.switches.openflow.answers import Type
 from sdnblock.switches.openflow.channel import Channel, Refused
+from sdnblock.switches.openflow.flows import BadAnswer
 from sdnblock.switches.openflow.refusals import STALE, UNSUPPORTED
 
 TICK: Final = 1.0

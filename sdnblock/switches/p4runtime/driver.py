@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,17 +24,12 @@ from sdnblock.switches.driver import (
     Status,
     SwitchLost,
 )
+from sdnblock.switches.evidence_queue import QUEUE_SIZE, EvidenceQueue
 from sdnblock.switches.p4runtime.channel import open_channel
 from sdnblock.switches.p4runtime.counters import read_packet_counters
 from sdnblock.switches.p4runtime.entries import Entries
 from sdnblock.switches.p4runtime.errors import plain
-from sdnblock.switches.p4runtime.notices import (
-    QUEUE_SIZE,
-    BadNotice,
-    EvidenceQueue,
-    decode_digest,
-    decode_packet,
-)
+from sdnblock.switches.p4runtime.notices import BadNotice, decode_digest, decode_packet
 from sdnblock.switches.p4runtime.pipeline import (
     Pipeline,
     choose_target,
@@ -169,6 +164,9 @@ class P4RuntimeDriver:
         self._ready = _Ready(
             session, pipeline, Entries(session, pipeline, self._settings, self._label)
         )
+
+    def on_disturbed(self, call: Callable[[], None]) -> None:
+        """P4Runtime tells nothing of the kind; see ``Driver``."""
 
     async def read_installed(self) -> Installed:
         """Everything of ours that the switch holds; see ``Driver``."""

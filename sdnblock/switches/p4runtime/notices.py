@@ -1,25 +1,18 @@
-"""Digests and packets from a switch as evidence, and the bounded queue they wait in."""
+"""Digests and packets from a switch as evidence."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections import deque
-from collections.abc import AsyncIterator
 from typing import Final
 
 from finsy.proto import p4d, p4r
 
 from sdnblock.block import Action, Prefix, Source
 from sdnblock.errors import SwitchError
-from sdnblock.evidence.events import FirstPacket, OutcomeCrossed, RateCrossed, SwitchEvidence
+from sdnblock.evidence.events import FirstPacket, OutcomeCrossed, RateCrossed
 from sdnblock.switches.p4runtime.schema import REQUEST_RATE, Schema
 from sdnblock.switches.p4runtime.values import BadValue, number, widen
 from sdnblock.switches.settings import SwitchSettings
-
-QUEUE_SIZE: Final = 4096
-"""Events that wait for a slow consumer. Packets take at most half of it: a flood of samples
-must not push out the digests."""
 
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 
@@ -76,44 +69,3 @@ def _remote(remote: bytes) -> Source | Prefix:
     if any(remote[8:]) or not any(remote[:8]):
         raise BadNotice("digest of a remote that is no /64")
     return Prefix(remote, 64)
-
-
-class EvidenceQueue:
-    """Evidence on its way to one consumer: bounded; what does not fit is counted."""
-
-    def __init__(self, size: int = QUEUE_SIZE) -> None:
-        """An open, empty queue for ``size`` events."""
-        self._size = size
-        self._events: deque[SwitchEvidence] = deque()
-        self._wake = asyncio.Event()
-        self._closed = False
-        self.dropped = 0
-        """Events dropped because the consumer was too slow."""
-
-    def put(self, event: SwitchEvidence) -> None:
-        """Append an event, or drop it."""
-        room = self._size // 2 if isinstance(event, FirstPacket) else self._size
-        if len(self._events) >= room or self._closed:
-            self.dropped += 1
-            return
-        self._events.append(event)
-        self._wake.set()
-
-    def open(self) -> None:
-        """Accept events again after :meth:`close`."""
-        self._closed = False
-
-    def close(self) -> None:
-        """End every iteration once the queue is empty; drop what comes later."""
-        self._closed = True
-        self._wake.set()
-
-    async def __aiter__(self) -> AsyncIterator[SwitchEvidence]:
-        """Events in order, until close()."""
-        while True:
-            while self._events:
-                yield self._events.popleft()
-            if self._closed:
-                return
-            self._wake.clear()
-            await self._wake.wait()
