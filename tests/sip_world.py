@@ -6,12 +6,12 @@ import hashlib
 import itertools
 from dataclasses import dataclass, field
 
-from sdnblock.block import UDP, Source, parse_address, parse_prefix
+from sdnblock.block import UDP, Action, Source, parse_address, parse_prefix
 from sdnblock.detect.engine import Engine
 from sdnblock.detect.registry import DetectSettings
 from sdnblock.detect.sides import Sides
-from sdnblock.detect.verdict import Report, Verdict
-from sdnblock.evidence.events import SipSeen
+from sdnblock.detect.verdict import Conclusion, Lift, Report, Verdict
+from sdnblock.evidence.events import Evidence, SipSeen
 from sdnblock.evidence.sip import parse_message
 
 SERVER = parse_address("198.51.100.10")
@@ -27,6 +27,7 @@ class World:
     now: float = 1_700_000_000.0
     verdicts: list[Verdict] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
+    lifts: list[Lift] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def send(
@@ -137,15 +138,28 @@ class World:
             self.now, protocol, source, port, to, to_port, message, "test",
             established=established,
         )  # fmt: skip
-        for conclusion in self.engine.observe(event):
+        self.see(event)
+
+    def see(self, event: Evidence) -> None:
+        """Any evidence."""
+        self._conclude(self.engine.observe(event))
+
+    def tick(self) -> None:
+        """Time has passed."""
+        self._conclude(self.engine.tick(self.now))
+
+    def _conclude(self, conclusions: list[Conclusion]) -> None:
+        for conclusion in conclusions:
             if isinstance(conclusion, Verdict):
                 self.verdicts.append(conclusion)
-            else:
+            elif isinstance(conclusion, Report):
                 self.reports.append(conclusion)
+            else:
+                self.lifts.append(conclusion)
 
     def blocked(self) -> set[str]:
-        """Targets of all verdicts so far."""
-        return {str(verdict.target) for verdict in self.verdicts}
+        """Targets of all verdicts so far that stop packets."""
+        return {str(each.target) for each in self.verdicts if each.action is not Action.WATCH}
 
 
 def tag_for(call: str) -> str:

@@ -16,6 +16,7 @@ from sdnblock.blocklist.row import Row
 from sdnblock.detect import credit, past
 from sdnblock.detect.engine import Engine
 from sdnblock.detect.finding import Finding
+from sdnblock.detect.flood.spoofing import Spoofing
 from sdnblock.detect.judge import Judge
 from sdnblock.detect.kept import Kept, Kind, Memory
 from sdnblock.detect.past import LADDER, Past, unpack_past
@@ -217,7 +218,7 @@ class Court:
         self._make()
 
     def _make(self) -> None:
-        self.judge = Judge(self.credit, self.memory, lambda _: self.feeds)
+        self.judge = Judge(self.credit, self.memory, Spoofing(), lambda _: self.feeds)
 
     def restart(self) -> None:
         """Another controller, given what was kept."""

@@ -13,7 +13,7 @@ from sdnblock.blocklist.claims import Claim
 from sdnblock.controller.hub import Hub
 from sdnblock.controller.saver import Saver
 from sdnblock.detect.engine import Engine
-from sdnblock.detect.verdict import Conclusion, Report, Verdict
+from sdnblock.detect.verdict import Conclusion, Lift, Report, Verdict
 from sdnblock.evidence.events import Evidence, FirstPacket
 from sdnblock.evidence.first_packet import read_first_packet
 from sdnblock.switches.driver import Driver
@@ -63,8 +63,16 @@ class Judging:
         for each in conclusions:
             if isinstance(each, Report):
                 _log.warning("%s: %s: %s", each.detector, format_address(each.source), each.reason)
+            elif isinstance(each, Lift):
+                self._lift(each)
             else:
                 self.enforce(each)
+
+    def _lift(self, lift: Lift) -> None:
+        """Take a block back, if it is in force."""
+        if any(claim.origin == lift.detector for claim in self._hub.blocks.claims_on(lift.target)):
+            _log.warning("unblocked %s: %s: %s", lift.target, lift.detector, lift.reason)
+            self._saver.lift(lift.detector, lift.target)
 
     def enforce(self, verdict: Verdict) -> None:
         """Block, unless the allowlist covers it, or the same is in force already."""

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from sdnblock.block import Prefix, Source, Target
+from sdnblock.block import Action, Prefix, Source, Target
 from sdnblock.blocklist.claims import Claim, ClaimKey
 from sdnblock.blocklist.store import Store
 from sdnblock.controller.hub import Hub
@@ -27,6 +27,7 @@ class Saver:
         self._hub = hub
         self._claims: dict[tuple[ClaimKey, Target], Claim] = {}
         self._allows: dict[Source | Prefix, tuple[float, str]] = {}
+        self._lifted: dict[tuple[str, Target], None] = {}
         self._wake = asyncio.Event()
 
     def save(self, claims: Sequence[Claim]) -> None:
@@ -36,6 +37,15 @@ class Saver:
                 self._hub.put(claim.key, claim.target, claim.expires)
                 if len(self._claims) < _MOST:
                     self._claims[claim.key, claim.target] = claim
+        self._wake.set()
+
+    def lift(self, origin: str, target: Target) -> None:
+        """Take back ``origin``'s claims on ``target``, now and in Redis."""
+        for action in Action:
+            key = ClaimKey(origin, action)
+            self._hub.put(key, target, None)
+            self._claims.pop((key, target), None)
+        self._lifted[origin, target] = None
         self._wake.set()
 
     def save_allow(self, prefix: Source | Prefix, expires: float, note: str) -> None:
@@ -83,6 +93,10 @@ class Saver:
             await self._store.allow_add(prefix, expires, note)
             if self._allows.get(prefix) == (expires, note):
                 del self._allows[prefix]
+        while self._lifted:  # before claims: those are younger
+            origin, target = next(iter(self._lifted))
+            await self._store.remove([target], origin, thorough=False)
+            self._lifted.pop((origin, target), None)
         while self._claims:
             batch = list(self._claims.items())[:1000]
             await self._store.add([claim for _, claim in batch])

@@ -43,16 +43,18 @@ class Credit:
         self._lifetime = lifetime
         self._earned: Kept[bytes, float] = memory.keep(KIND)
 
-    def note(self, outcome: Outcome) -> None:
+    def note(self, outcome: Outcome) -> bool:
         """An accepted credential that answered a challenge of ours earns credit; so does a call
-        that was taken, and this acknowledged."""
+        that was taken, and this acknowledged. True if the source had none before."""
         called = outcome.proven and outcome.method == "INVITE"
         if not outcome.accepted or not (outcome.challenged or called):
-            return
+            return False
+        new = not self.has(outcome.remote, outcome.time)
         site = site_of(outcome.remote)
         before = self._earned.get(site)
         fresh = before is None or outcome.time // _GRAIN != before // _GRAIN
         self._earned.put(site, outcome.time, changed=fresh)
+        return new
 
     def has(self, address: bytes, now: float) -> bool:
         """Whether a source has credit. Until all that was kept is known, nobody has none."""

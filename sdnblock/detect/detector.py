@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from sdnblock.detect.credit import Credit
 from sdnblock.detect.finding import Finding
+from sdnblock.detect.flood.spoofing import Spoofing
 from sdnblock.detect.kept import Memory
 from sdnblock.detect.sides import Sides
 from sdnblock.detect.tenants import Tenants
@@ -27,6 +28,7 @@ class Shared:
     sides: Sides
     tenants: Tenants
     memory: Memory
+    spoofing: Spoofing
 
 
 class Detector:

@@ -8,14 +8,15 @@ from typing import Any, Final
 from sdnblock.detect.credit import Credit
 from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
+from sdnblock.detect.flood.spoofing import Spoofing
 from sdnblock.detect.judge import Judge, Named, nobody_names
 from sdnblock.detect.kept import Memory
 from sdnblock.detect.proof import ProofSettings
 from sdnblock.detect.registry import DetectSettings, make_detectors
 from sdnblock.detect.sides import Sides
 from sdnblock.detect.tenants import Tenants
-from sdnblock.detect.transactions import Transactions
-from sdnblock.detect.verdict import Conclusion
+from sdnblock.detect.transactions import Outcome, Transactions
+from sdnblock.detect.verdict import Conclusion, Lift
 from sdnblock.evidence.events import Evidence, OutcomeCrossed, RateCrossed, SipSeen
 
 Hook = Callable[[Any], Iterable[Finding]]
@@ -33,17 +34,19 @@ class Engine:
         """What outlives a restart, if somebody keeps it."""
         self.credit = Credit(self.memory)
         self._tenants = Tenants(self.memory)
-        self._judge = Judge(self.credit, self.memory, named)
+        self._spoofing = Spoofing()
+        self._judge = Judge(self.credit, self.memory, self._spoofing, named)
         self._ticked = 0.0
         self._made: dict[str, tuple[object, Detector]] = {}
         self._added: list[Detector] = []
+        self._lifts: list[Lift] = []
         self.configure(settings)
 
     def configure(self, settings: DetectSettings) -> None:
         """New settings. A detector whose own settings are new begins again with nothing
         remembered; the others, credit and past verdicts stay as they are."""
         self._transactions.proof = settings.of(ProofSettings)
-        shared = Shared(self.credit, self._sides, self._tenants, self.memory)
+        shared = Shared(self.credit, self._sides, self._tenants, self.memory, self._spoofing)
         self._made = make_detectors(settings, shared, self._made)
         self._hook()
 
@@ -76,7 +79,10 @@ class Engine:
         if event.time - self._ticked >= _TICK:
             self._ticked = event.time
             _call(self._tick, event.time, findings)
-        return self._conclude(findings, event.time) if findings else []
+        if not findings and not self._lifts:
+            return []
+        lifts, self._lifts = self._lifts, []
+        return [*lifts, *self._conclude(findings, event.time)]
 
     def tick(self, now: float) -> list[Conclusion]:
         """Time has passed without evidence."""
@@ -95,9 +101,10 @@ class Engine:
             if event.message.method == "ACK":
                 proved = self._transactions.acknowledged(event)
                 if proved is not None:
-                    self.credit.note(proved)
+                    self._earn(proved)
                     _call(self._proved, proved, findings)
             elif self._transactions.request(event):
+                self._tenants.request(event)
                 _call(self._begun, event, findings)
 
     def _answer(self, event: SipSeen, findings: list[Finding]) -> None:
@@ -107,9 +114,13 @@ class Engine:
         _call(self._response, event, findings)
         outcome = self._transactions.response(event)
         if outcome is not None:
-            self.credit.note(outcome)
             self._tenants.note(outcome)
+            self._earn(outcome)
             _call(self._outcome, outcome, findings)
+
+    def _earn(self, outcome: Outcome) -> None:
+        if self.credit.note(outcome):
+            self._lifts += self._judge.pardon(outcome.remote, outcome.time)
 
     def _from_remote(self, event: SipSeen) -> bool:
         if event.inbound is not None:

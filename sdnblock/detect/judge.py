@@ -14,10 +14,11 @@ from typing import Final
 from sdnblock.block import Action, Target
 from sdnblock.detect.credit import Credit
 from sdnblock.detect.finding import Finding
+from sdnblock.detect.flood.spoofing import Spoofing
 from sdnblock.detect.kept import Memory
 from sdnblock.detect.past import LADDER, Past, Pasts
-from sdnblock.detect.site import site_target
-from sdnblock.detect.verdict import Conclusion, Report, Verdict
+from sdnblock.detect.site import site_of, site_target
+from sdnblock.detect.verdict import Conclusion, Lift, Report, Verdict
 from sdnblock.evidence.grade import Grade
 
 SPOOFABLE_MOST: Final = 600.0
@@ -39,22 +40,37 @@ def nobody_names(address: bytes) -> Sequence[str]:
 class Judge:
     """Remembers whom it convicted, for the ladder."""
 
-    def __init__(self, credit: Credit, memory: Memory, named: Named = nobody_names) -> None:
+    def __init__(
+        self, credit: Credit, memory: Memory, spoofing: Spoofing, named: Named = nobody_names
+    ) -> None:
         self._credit = credit
+        self._spoofing = spoofing
         self._named = named
         self.pasts = Pasts(memory)
-        self._last: OrderedDict[tuple[str, Target, bool], float] = OrderedDict()
+        self._last: OrderedDict[tuple[str, Target, int], float] = OrderedDict()
+        self._forgeable: OrderedDict[bytes, dict[tuple[str, Target], float]] = OrderedDict()
 
     def judge(self, finding: Finding, now: float) -> Conclusion | None:
         """The verdict or report; None if the same was said not long ago."""
         target = finding.flow or site_target(finding.source)
-        if self._said(finding, target, now):
-            return None
         if finding.report_only:
+            after = _REPORT_AFTER if finding.seconds is None else finding.seconds
+            key = (finding.detector, target, 0)
+            if self._said(key, after, now):
+                return None
+            self._say(key, now)
             return Report(finding.source, finding.detector, finding.reason, finding.grade)
         past = self.pasts.of(finding.source, now)
         named = self._named(finding.source)
         action, seconds = self._measure(finding, past, bool(named), now)
+        key = (finding.detector, target, action.strength)
+        if self._said(key, _REPEAT_AFTER, now):
+            return None
+        if finding.grade is Grade.SPOOFABLE and action is not Action.WATCH:
+            if not self._spoofing.admits(target, now):
+                return None
+            self._keep(finding, target, now + seconds)
+        self._say(key, now)
         verdict = Verdict(
             target, action, seconds, finding.detector, finding.reason + _known(past, named),
             finding.grade, finding.source,
@@ -62,6 +78,16 @@ class Judge:
         if action is not Action.WATCH:  # which does nobody any harm
             self.pasts.note(verdict, now)
         return verdict
+
+    def pardon(self, source: bytes, now: float) -> list[Lift]:
+        """The source has just earned credit: what it was blocked for on evidence that can be
+        forged is taken back."""
+        held = self._forgeable.pop(site_of(source), {})
+        return [
+            Lift(target, detector, "it has earned credit, and the evidence can be forged")
+            for (detector, target), until in held.items()
+            if until > now
+        ]
 
     def _measure(
         self, finding: Finding, past: Past | None, named: bool, now: float
@@ -83,19 +109,24 @@ class Judge:
             action = finding.at_most
         return action, seconds
 
-    def _said(self, finding: Finding, target: Target, now: float) -> bool:
-        key = (finding.detector, target, finding.report_only)
+    def _keep(self, finding: Finding, target: Target, until: float) -> None:
+        """Remember a verdict that credit would undo."""
+        site = site_of(finding.source)
+        self._forgeable.setdefault(site, {})[finding.detector, target] = until
+        self._forgeable.move_to_end(site)
+        if len(self._forgeable) > _MOST:
+            self._forgeable.popitem(last=False)
+
+    def _said(self, key: tuple[str, Target, int], after: float, now: float) -> bool:
+        """Whether the same was said within ``after`` seconds."""
         last = self._last.get(key)
-        after = _REPEAT_AFTER
-        if finding.report_only:
-            after = _REPORT_AFTER if finding.seconds is None else finding.seconds
-        if last is not None and now - last < after:
-            return True
+        return last is not None and now - last < after
+
+    def _say(self, key: tuple[str, Target, int], now: float) -> None:
         self._last[key] = now
         self._last.move_to_end(key)
         if len(self._last) > _MOST:
             self._last.popitem(last=False)
-        return False
 
 
 def _rung(past: Past | None, flow: bool, now: float) -> int:

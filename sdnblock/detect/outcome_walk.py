@@ -2,24 +2,40 @@
 
 Sees: 403 and 404 (and challenges on top of challenges) to one IPv4 host or IPv6 /64, weighed
 against successes, in the data plane: the switch can limit or drop the remote from the next
-packet on. Cannot see: whose requests they really were. UDP requests can be forged in
-somebody's name, and our answers go to him: so the evidence is spoofable, and a source with
-credit is limited at worst.
+packet on. Cannot see: whose requests they really were, and whom they were about. UDP requests
+can be forged in somebody's name, and our answers go to him: so the evidence is spoofable.
+
+A switch sees no users either: a monitor that asks for the same missing user all day, or an answer
+that is lost and repeated, walks as far as a scan. So where the controller has seen what the
+source asks for, failures about fewer than ``users`` different users only make it look closer
+(``watch``, which also ends the switch's own hold); and if the source asks for others then, it
+is convicted when it crosses again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from sdnblock.block import Action, source_of
 from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
-from sdnblock.evidence.events import OutcomeCrossed
+from sdnblock.detect.site import site_of
+from sdnblock.detect.transactions import Outcome
+from sdnblock.evidence.events import OutcomeCrossed, SipSeen
 from sdnblock.evidence.grade import Grade
 
 NAME: Final = "outcome-walk"
+
+_FAILURES: Final = frozenset({403, 404})
+_MEMORY: Final = 3600.0
+"""Seconds for which it counts what a source asked for."""
+_WAIT: Final = 1.0
+"""Seconds for the copies of its packets to arrive, which digests can overtake."""
+_USERS: Final = 16
+_MOST: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +62,20 @@ class OutcomeWalkSettings:
     """What the switch does with it meanwhile: ``limit``, ``drop``, or ``watch`` (nothing)."""
     seconds: float = field(default=600.0, metadata={"duration": True, "key": "for"})
     """For how long the controller blocks it then."""
+    users: int = field(default=3, metadata={"least": 0, "most": 16})
+    """Different users that its failures must be about, where the controller has seen it."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known of a source besides the switches' word."""
+
+    last: float
+    unknown: set[str] = field(default_factory=set)
+    """Users that it was refused or told of as missing."""
+    excused: bool = False
+    asked: set[str] = field(default_factory=set)
+    """Users that it asked for after it was excused."""
 
 
 class OutcomeWalk(Detector):
@@ -55,13 +85,77 @@ class OutcomeWalk(Detector):
 
     def __init__(self, settings: OutcomeWalkSettings, shared: Shared) -> None:
         self._settings = settings
+        self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
+        self._waiting: OrderedDict[bytes, OutcomeCrossed] = OrderedDict()
+
+    def outcome(self, outcome: Outcome) -> Iterable[Finding]:
+        """What became of a request."""
+        site = site_of(outcome.remote)
+        seen = self._seen.get(site)
+        if seen is None or outcome.time - seen.last > _MEMORY:
+            seen = self._seen[site] = _Seen(outcome.time)
+            if len(self._seen) > _MOST:
+                self._seen.popitem(last=False)
+        seen.last = outcome.time
+        self._seen.move_to_end(site)
+        if outcome.status in _FAILURES and len(seen.unknown) < _USERS:
+            seen.unknown.add(outcome.user)
+        return ()
+
+    def begun(self, event: SipSeen) -> Iterable[Finding]:
+        """Whom an excused source asks for."""
+        seen = self._seen.get(site_of(event.source))
+        if seen is not None and seen.excused and len(seen.asked) < _USERS:
+            message = event.message
+            address = message.to if message.method == "REGISTER" else message.request_uri
+            seen.asked.add(address.user if address is not None else "")
+        return ()
 
     def crossed(self, event: OutcomeCrossed) -> Iterable[Finding]:
         """A walk crossed."""
+        source, _ = source_of(event.source)
+        seen = self._fresh(source, event.time)
+        if seen is None or self._supported(seen):
+            self._waiting.pop(source, None)
+            yield self._finding(event, seen)
+        elif len(self._waiting) < _MOST:
+            self._waiting.setdefault(source, event)
+
+    def tick(self, now: float) -> Iterable[Finding]:
+        """Judge those whose packets have had time to arrive."""
+        return self._judge_waiting(now) if self._waiting else ()
+
+    def _judge_waiting(self, now: float) -> Iterator[Finding]:
+        while self._waiting:
+            source, event = next(iter(self._waiting.items()))
+            if now - event.time < _WAIT:
+                return
+            del self._waiting[source]
+            yield self._finding(event, self._fresh(source, now))
+
+    def _fresh(self, source: bytes, now: float) -> _Seen | None:
+        seen = self._seen.get(site_of(source))
+        return seen if seen is not None and now - seen.last <= _MEMORY else None
+
+    def _supported(self, seen: _Seen) -> bool:
+        """Whether what the controller saw looks like a search, too."""
+        if len(seen.unknown) >= self._settings.users:
+            return True
+        return seen.excused and len(seen.asked) > self._settings.users
+
+    def _finding(self, event: OutcomeCrossed, seen: _Seen | None) -> Finding:
+        source, _ = source_of(event.source)
         held = f"; held there for {event.hold_seconds:.0f} s" if event.held else ""
         reason = (
             f"our answers to it scored {event.score} (403, 404 and repeated challenges against"
             f" successes; threshold {self._settings.threshold}) at switch {event.switch}{held}"
         )
-        source, _ = source_of(event.source)
-        yield Finding(NAME, source, Grade.SPOOFABLE, reason, seconds=self._settings.seconds)
+        at_most = None
+        if seen is not None and not self._supported(seen):
+            at_most, seen.excused = Action.WATCH, True
+            seen.asked.clear()
+            reason += f"; but they are about {len(seen.unknown)} users: watched"
+        return Finding(
+            NAME, source, Grade.SPOOFABLE, reason,
+            at_most=at_most, seconds=self._settings.seconds,
+        )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from sdnblock.detect.bruteforce import BruteForce, BruteForceSettings
 from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.enumeration import Enumeration, EnumerationSettings
+from sdnblock.detect.flood.detector import Floods, FloodSettings
 from sdnblock.detect.fraud.detector import Fraud, FraudSettings
 from sdnblock.detect.outcome_walk import OutcomeWalk, OutcomeWalkSettings
 from sdnblock.detect.request_rate import RequestRate, RequestRateSettings
@@ -39,6 +40,7 @@ ENTRIES: Final = (
     Entry(Enumeration.name, EnumerationSettings, Enumeration),
     Entry(BruteForce.name, BruteForceSettings, BruteForce),
     Entry(Fraud.name, FraudSettings, Fraud),
+    Entry(Floods.name, FloodSettings, Floods),
 )
 
 NAMES: Final = frozenset(entry.name for entry in ENTRIES)

@@ -1,8 +1,10 @@
-"""How many users are behind an address: those whose credentials our servers took there lately.
+"""How many phones are behind an address, as far as can be seen.
 
 An office of two hundred phones sends two hundred times what one phone does, and one phone's
-fault must not cost the others their calls. It outlives a restart of the controller: an office
-must not pass for a single phone because only one of its phones has registered since.
+fault must not cost the others their calls. Users whose credentials our servers took there are
+sure, and outlive a restart of the controller: an office must not pass for a single phone because
+only one of its phones has registered since. Where no user is known yet, ports that requests come
+from are a guess: behind a NAT each phone has its own.
 """
 
 from __future__ import annotations
@@ -13,13 +15,16 @@ from typing import Any, Final
 from sdnblock.detect.kept import Kept, Kind, Memory, packed_text, packed_time
 from sdnblock.detect.site import parse_site, site_of, site_text
 from sdnblock.detect.transactions import Outcome
+from sdnblock.evidence.events import SipSeen
 
 LIFETIME: Final = 86400.0
 """Seconds for which a user counts after his last accepted credential."""
 
+_PORTS_FOR: Final = 300.0
 _MOST: Final = 200_000
 _USERS: Final = 1024
 """Users remembered of one address; an office of more counts as one of so many."""
+_PORTS: Final = 256
 _KEPT: Final = 64
 """Users, the latest, that are known after a restart."""
 _LONGEST: Final = 100
@@ -56,10 +61,23 @@ KIND: Final[Kind[bytes, Users]] = Kind(
 
 
 class Tenants:
-    """Users by address (of IPv6 the /64) and by when their credential was taken last."""
+    """Users and ports by address (of IPv6 the /64)."""
 
     def __init__(self, memory: Memory) -> None:
         self._users: Kept[bytes, Users] = memory.keep(KIND)
+        self._ports: OrderedDict[bytes, tuple[float, set[int]]] = OrderedDict()
+
+    def request(self, event: SipSeen) -> None:
+        """A new request tells of a port."""
+        site = site_of(event.source)
+        found = self._ports.get(site)
+        if found is None or not 0 <= event.time - found[0] < _PORTS_FOR:
+            found = self._ports[site] = (event.time, set())
+            self._ports.move_to_end(site)
+            if len(self._ports) > _MOST:
+                self._ports.popitem(last=False)
+        if len(found[1]) < _PORTS:
+            found[1].add(event.source_port)
 
     def note(self, outcome: Outcome) -> None:
         """An accepted credential tells of a user."""
@@ -78,8 +96,14 @@ class Tenants:
         self._users.put(key, users, changed=fresh)
 
     def count(self, address: bytes, now: float) -> int:
-        """How many users are there."""
+        """How many users are there, for sure."""
         return len(self._live(address, now))
+
+    def phones(self, address: bytes, now: float) -> int:
+        """How many phones seem to be there, at least one."""
+        ports = self._ports.get(site_of(address))
+        fresh = ports is not None and 0 <= now - ports[0] < 2 * _PORTS_FOR
+        return max(1, len(ports[1]) if ports and fresh else 0, self.count(address, now))
 
     def alone(self, address: bytes, user: str, now: float) -> bool:
         """Whether ``user`` is there and nobody else is."""

@@ -32,4 +32,13 @@ class Report:
     grade: Grade
 
 
-Conclusion = Verdict | Report
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """``detector``'s block of ``target`` is taken back, because of ``reason``."""
+
+    target: Target
+    detector: str
+    reason: str
+
+
+Conclusion = Verdict | Report | Lift
