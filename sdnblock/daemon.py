@@ -26,12 +26,14 @@ from sdnblock.controller.counting import Counting
 from sdnblock.controller.feed import Feed
 from sdnblock.controller.hub import Hub
 from sdnblock.controller.judging import Judging
+from sdnblock.controller.marking import Marking
 from sdnblock.controller.remembering import Remembering
 from sdnblock.controller.reporting import Reporting
 from sdnblock.controller.saver import Saver
 from sdnblock.controller.session import Session
 from sdnblock.detect.engine import Engine
 from sdnblock.detect.registry import NAMES as DETECTORS
+from sdnblock.detect.scanner import ScannerSettings
 from sdnblock.detect.sides import Sides
 from sdnblock.errors import BlockListError, ConfigError, SwitchError
 from sdnblock.reconcile import Ledger
@@ -61,6 +63,7 @@ class Daemon:
         self.hub = Hub(Safety(config.safety), config.allow, DETECTORS, time.time)
         self._engine = Engine(config.detect, Sides(config.safety.own_prefixes), self.hub.named_by)
         self.sessions: list[Session] = []
+        self._marking: Marking | None = None
         self._stop = asyncio.Event()
 
     @property
@@ -120,6 +123,9 @@ class Daemon:
         watcher = Watcher(config.redis, config.redis.keys())
         names = frozenset(driver.name for driver in self._drivers)
         feed = Feed(watcher, store, self.hub, saver, names, settings.recovered_for)
+        self._marking = Marking(
+            self._engine.signatures, store, config.detect.of(ScannerSettings).file
+        )
         remembering = Remembering(self._engine.memory, store, self.hub)
         stack.push_async_callback(remembering.flush)
         judging = Judging(self.hub, saver, self._engine, remembering.wait_ready)
@@ -128,6 +134,7 @@ class Daemon:
             group.create_task(saver.run(), name="saver"),
             group.create_task(self._expire(), name="expiry"),
             group.create_task(remembering.run(), name="memory"),
+            group.create_task(self._marking.run(), name="signatures"),
             group.create_task(judging.run(), name="detectors"),
         ]
         for driver in self._drivers:
@@ -172,6 +179,8 @@ class Daemon:
         self.hub.set_safety(Safety(fresh.safety))
         if self._config.detect != fresh.detect:
             self._engine.configure(fresh.detect)
+        if self._marking is not None:
+            self._marking.set_file(fresh.detect.of(ScannerSettings).file)
         unchanged = (
             self._config.switches == fresh.switches
             and self._config.redis == fresh.redis

@@ -12,6 +12,7 @@ from sdnblock.block import TCP, Action, Prefix, Source, Target, format_address, 
 from sdnblock.detect.engine import Engine
 from sdnblock.detect.registry import DetectSettings
 from sdnblock.detect.request_rate import RequestRateSettings
+from sdnblock.detect.scanner import ScannerSettings
 from sdnblock.detect.sides import Sides, guess_ours
 from sdnblock.detect.verdict import Verdict
 from sdnblock.detect.window import RequestWindow
@@ -20,6 +21,7 @@ from sdnblock.evidence.events import SipSeen
 from sdnblock.evidence.frames import Segment
 from sdnblock.evidence.sip import SipMessage, parse_message
 from sdnblock.evidence.sip_stream import SipStream
+from sdnblock.signature_file import read_signatures
 
 _STREAMS: Final = 10_000
 
@@ -80,12 +82,15 @@ def replay(
     allow: Iterable[Source | Prefix],
 ) -> list[Decision]:
     """What the detectors decide on ``events``. Without ``trusted`` our side is guessed.
+    Raises ConfigError for a file of signatures that cannot be read.
 
     A source that is blocked already is not decided on again until its block has expired.
     """
     ours = list(trusted) or list(guess_ours(events))
     sides, allowed = Sides(ours), Sides(allow)
     engine = Engine(detect, sides)
+    if file := detect.of(ScannerSettings).file:
+        engine.signatures.replace("file", read_signatures(file)[0])
     rate = detect.of(RequestRateSettings)
     window = RequestWindow(rate.threshold if rate.enabled else 0, rate.window)
     seen: Counter[bytes] = Counter()

@@ -13,9 +13,9 @@ MAX_REASON: Final = 500
 """Letters of a reason that are kept."""
 
 
-def write_facts(reason: str, since: float | None) -> bytes:
-    """Facts of one claim or allowlist entry; empty when there are none."""
-    facts: dict[str, Any] = {}
+def write_facts(reason: str, since: float | None, force: bool | None = None) -> bytes:
+    """Facts of one claim, allowlist entry or signature; empty when there are none."""
+    facts: dict[str, Any] = {} if force is None else {"force": force}
     if reason:
         facts["reason"] = reason[:MAX_REASON]
     if since is not None and math.isfinite(since):

@@ -48,6 +48,8 @@ class Keys:
         self.changes = f"{prefix}changes"
         self.meta = f"{prefix}meta"
         self.counters = f"{prefix}counters"
+        self.signatures = f"{prefix}signatures"
+        self.signature_facts = f"{prefix}signatures:facts"
 
     def claims(self, key: ClaimKey) -> str:
         """The sorted set of an origin's claims with one action."""

@@ -28,6 +28,7 @@ from sdnblock.blocklist.facts import read_facts, write_facts
 from sdnblock.blocklist.kept import KeptStore
 from sdnblock.blocklist.keys import Keys, check_origin
 from sdnblock.blocklist.link import Link, Value
+from sdnblock.blocklist.marks import MarkStore
 from sdnblock.blocklist.status import StatusStore
 from sdnblock.errors import TargetError
 
@@ -61,6 +62,8 @@ class Store(StatusStore):
         super().__init__(Link(redis), keys, clock)
         self.memory = KeptStore(self._link, keys, clock)
         """What detection remembers."""
+        self.signatures = MarkStore(self._link, keys, clock)
+        """Scanners' marks."""
 
     async def add(self, claims: Sequence[Claim]) -> None:
         """Make the claims, atomically in chunks.

@@ -15,6 +15,7 @@ from sdnblock.detect.finding import Finding
 from sdnblock.detect.flood.spoofing import Spoofing
 from sdnblock.detect.kept import Memory
 from sdnblock.detect.sides import Sides
+from sdnblock.detect.signatures import Signatures
 from sdnblock.detect.tenants import Tenants
 from sdnblock.detect.transactions import Outcome
 from sdnblock.evidence.events import OutcomeCrossed, RateCrossed, SipSeen
@@ -29,6 +30,7 @@ class Shared:
     tenants: Tenants
     memory: Memory
     spoofing: Spoofing
+    signatures: Signatures
 
 
 class Detector:

@@ -14,6 +14,7 @@ from sdnblock.detect.kept import Memory
 from sdnblock.detect.proof import ProofSettings
 from sdnblock.detect.registry import DetectSettings, make_detectors
 from sdnblock.detect.sides import Sides
+from sdnblock.detect.signatures import Signatures
 from sdnblock.detect.tenants import Tenants
 from sdnblock.detect.transactions import Outcome, Transactions
 from sdnblock.detect.verdict import Conclusion, Lift
@@ -32,6 +33,8 @@ class Engine:
         self._transactions = Transactions()
         self.memory = Memory()
         """What outlives a restart, if somebody keeps it."""
+        self.signatures = Signatures()
+        """Scanners' marks beside the configured ones."""
         self.credit = Credit(self.memory)
         self._tenants = Tenants(self.memory)
         self._spoofing = Spoofing()
@@ -46,7 +49,10 @@ class Engine:
         """New settings. A detector whose own settings are new begins again with nothing
         remembered; the others, credit and past verdicts stay as they are."""
         self._transactions.proof = settings.of(ProofSettings)
-        shared = Shared(self.credit, self._sides, self._tenants, self.memory, self._spoofing)
+        shared = Shared(
+            self.credit, self._sides, self._tenants, self.memory, self._spoofing,
+            self.signatures,
+        )  # fmt: skip
         self._made = make_detectors(settings, shared, self._made)
         self._hook()
 

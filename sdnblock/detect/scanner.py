@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from sdnblock.detect.detector import Detector, Shared
@@ -35,11 +36,15 @@ FROMS: Final = ('"sipvicious"', "<sip:nm@nm", "<sip:nm2@nm2", "<sip:sipsak@", "<
 
 @dataclass(frozen=True, slots=True)
 class ScannerSettings:
-    """``[detect.scanner]``: beginnings of User-Agents and From values that convict."""
+    """``[detect.scanner]``: beginnings of User-Agents and From values that convict.
+
+    ``file`` holds more of them, a line each, and is read again when it changes.
+    """
 
     enabled: bool = True
     user_agents: tuple[str, ...] = USER_AGENTS
     froms: tuple[str, ...] = FROMS
+    file: Path | None = None
 
 
 class Scanner(Detector):
@@ -50,15 +55,16 @@ class Scanner(Detector):
     def __init__(self, settings: ScannerSettings, shared: Shared) -> None:
         self._agents = tuple(name.lower() for name in settings.user_agents)
         self._froms = tuple(text.lower() for text in settings.froms)
+        self._more = shared.signatures
 
     def request(self, event: SipSeen) -> Iterable[Finding]:
         """A finding, if a request bears one of the names."""
         message = event.message
-        agent, sender = message.user_agent, message.first("from")
-        if agent.lower().startswith(self._agents):
-            mark = f"User-Agent {agent[:60]!a}"
-        elif sender.lower().startswith(self._froms):
-            mark = f"From {sender[:60]!a}"
+        agent, sender = message.user_agent.lower(), message.first("from").lower()
+        if agent.startswith(self._agents) or self._more.agent(agent):
+            mark = f"User-Agent {message.user_agent[:60]!a}"
+        elif sender.startswith(self._froms) or self._more.sender(sender):
+            mark = f"From {message.first('from')[:60]!a}"
         else:
             return
         grade = Grade.PROVEN if event.established else Grade.SPOOFABLE
