@@ -39,7 +39,7 @@ def read_capture(path: Path) -> Iterator[tuple[float, Segment]]:
     """
     try:
         with path.open("rb") as stream:
-            for time, link_type, frame in _frames(stream, path):
+            for time, link_type, frame in read_frames(stream, path):
                 segment = decode(link_type, frame)
                 if segment is not None:
                     yield time, segment
@@ -47,7 +47,8 @@ def read_capture(path: Path) -> Iterator[tuple[float, Segment]]:
         raise CaptureError(f"cannot read {path}: {error.strerror}") from None
 
 
-def _frames(stream: BinaryIO, path: Path) -> Iterator[tuple[float, int, bytes]]:
+def read_frames(stream: BinaryIO, path: Path) -> Iterator[tuple[float, int, bytes]]:
+    """(Unix seconds, link type, frame) of every packet. Raises CaptureError as read_capture."""
     magic = stream.read(4)
     if magic in _PCAP_MAGIC:
         order, unit = _PCAP_MAGIC[magic]
