@@ -21,13 +21,15 @@ from sdnblock.block import (
     parse_prefix,
 )
 from sdnblock.blocklist.safety import SafetySettings
-from sdnblock.blocklist.settings import RedisSettings
+from sdnblock.blocklist.settings import KamailioSettings, RedisSettings
+from sdnblock.config_evidence import read_hep, read_kamailio
 from sdnblock.config_switches import read_switches
 from sdnblock.detect.outcome_walk import OutcomeWalkSettings
 from sdnblock.detect.proof import ProofSettings
 from sdnblock.detect.registry import ENTRIES, DetectSettings
 from sdnblock.detect.request_rate import RequestRateSettings
 from sdnblock.errors import BlockListError, ConfigError
+from sdnblock.evidence.senders import HepSettings
 from sdnblock.switches.settings import (
     DEFAULT_LIMIT_BURST,
     DEFAULT_LIMIT_RATE,
@@ -69,6 +71,8 @@ class Config:
     safety: SafetySettings = field(default_factory=SafetySettings)
     detect: DetectSettings = field(default_factory=DetectSettings)
     controller: ControllerSettings = field(default_factory=ControllerSettings)
+    hep: HepSettings = field(default_factory=HepSettings)
+    kamailio: KamailioSettings = field(default_factory=KamailioSettings)
 
     def switch(self, name: str) -> SwitchSettings:
         """A switch by its name. Raises ConfigError that lists the known ones."""
@@ -139,8 +143,9 @@ def parse_config(data: Mapping[str, Any], source: Path | None) -> Config:
     allow.finish()
     safety = _safety(top.table("safety"))
     controller = _controller(top.table("controller"))
+    hep, kamailio = read_hep(top, safety), read_kamailio(top, safety, _redis)
     top.finish()
-    return Config(source, redis, switches, allowed, safety, detect, controller)
+    return Config(source, redis, switches, allowed, safety, detect, controller, hep, kamailio)
 
 
 def _redis(table: Table) -> RedisSettings:

@@ -30,6 +30,7 @@ from sdnblock.controller.marking import Marking
 from sdnblock.controller.remembering import Remembering
 from sdnblock.controller.reporting import Reporting
 from sdnblock.controller.saver import Saver
+from sdnblock.controller.servers import Servers
 from sdnblock.controller.session import Session
 from sdnblock.detect.engine import Engine
 from sdnblock.detect.registry import NAMES as DETECTORS
@@ -61,7 +62,9 @@ class Daemon:
         make_driver = make_driver or Drivers().make
         self._drivers = [make_driver(switch) for switch in config.switches]
         self.hub = Hub(Safety(config.safety), config.allow, DETECTORS, time.time)
-        self._engine = Engine(config.detect, Sides(config.safety.own_prefixes), self.hub.named_by)
+        sides = Sides(config.safety.own_prefixes)
+        self._engine = Engine(config.detect, sides, self.hub.named_by)
+        self.servers = Servers(config, sides)
         self.sessions: list[Session] = []
         self._marking: Marking | None = None
         self._stop = asyncio.Event()
@@ -76,7 +79,11 @@ class Daemon:
         self._stop.set()
 
     async def run(self) -> None:
-        """Run until SIGTERM or SIGINT. Raises BlockListError for a Redis that will not do."""
+        """Run until SIGTERM or SIGINT.
+
+        Raises BlockListError for a Redis that will not do, SdnblockError for an address that
+        cannot be listened on.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
@@ -86,6 +93,8 @@ class Daemon:
         async with contextlib.AsyncExitStack() as stack:
             for driver in self._drivers:
                 stack.push_async_callback(driver.close)
+            stack.callback(self.servers.close)
+            self.servers.open()
             store = await self._open_store(stack)
             if store is None:
                 return
@@ -136,6 +145,7 @@ class Daemon:
             group.create_task(remembering.run(), name="memory"),
             group.create_task(self._marking.run(), name="signatures"),
             group.create_task(judging.run(), name="detectors"),
+            group.create_task(self.servers.run(judging), name="SIP servers"),
         ]
         for driver in self._drivers:
 
@@ -179,19 +189,21 @@ class Daemon:
         self.hub.set_safety(Safety(fresh.safety))
         if self._config.detect != fresh.detect:
             self._engine.configure(fresh.detect)
+            self.servers.configure(fresh.detect)
         if self._marking is not None:
             self._marking.set_file(fresh.detect.of(ScannerSettings).file)
         unchanged = (
             self._config.switches == fresh.switches
             and self._config.redis == fresh.redis
             and self._config.controller == fresh.controller
+            and (self._config.hep, self._config.kamailio) == (fresh.hep, fresh.kamailio)
         )
         self._config = fresh
         _log.info(
             "reloaded: allowlist, safety, detectors%s",
             ""
             if unchanged
-            else "; switches, redis, sip, limit, sample, controller and the"
+            else "; switches, redis, sip, limit, sample, hep, kamailio, controller and the"
             " thresholds that switches hold need a restart",
         )
 

@@ -39,7 +39,7 @@ def test_the_example_says_the_defaults() -> None:
     """Every commented key, taken in, is known, and is the default where it is one value."""
     skip = (
         *("password", "username", "tls_", "sentinel", "p4info", "device_config", "ports = "),
-        *("certificate", "key ", "ca ", "server_name", "prefixes", "file = "),
+        *("certificate", "key ", "key_file", "ca ", "server_name", "prefixes", "file = "),
     )
     lines = []
     for line in EXAMPLE.read_text().splitlines():
@@ -56,6 +56,7 @@ def test_the_example_says_the_defaults() -> None:
     assert taken.detect == plain.detect
     assert taken.safety == plain.safety
     assert taken.switches == plain.switches
+    assert (taken.hep, taken.kamailio) == (plain.hep, plain.kamailio)
 
 
 def test_everything_set() -> None:
@@ -82,6 +83,14 @@ def test_everything_set() -> None:
         prefixes = ["198.51.100.0/24", "2001:db8::1"]
         [safety]
         own_prefixes = ["192.0.2.0/24"]
+        [hep]
+        enabled = true
+        listen = "[2001:db8::1]:9060"
+        senders = ["2001:db8::/32", "192.0.2.9"]
+        key_file = "hep.key"
+        [kamailio]
+        enabled = true
+        redis = {url = "unix:///run/kamailio/redis.sock"}
         """
     )
     (switch,) = config.switches
@@ -92,6 +101,11 @@ def test_everything_set() -> None:
     assert config.detect.of(RequestRateSettings).seconds == 3600
     assert config.redis.password_file == Path("/etc/sdnblock/secret")
     assert parse_prefix("2001:db8::1") in config.allow
+    assert config.hep.endpoint() == ("2001:db8::1", 9060)
+    assert config.hep.key_file == Path("/etc/sdnblock/hep.key")
+    assert config.hep.senders == (parse_prefix("2001:db8::/32"), parse_prefix("192.0.2.9"))
+    assert config.kamailio.redis is not None
+    assert config.kamailio.redis.url == "unix:///run/kamailio/redis.sock"
 
 
 @pytest.mark.parametrize(
@@ -149,6 +163,20 @@ def test_an_openflow_switch_is_named_by_its_datapath_id(datapath_id: str) -> Non
         ("[allow]\nprefixes=['0.0.0.0/0']", "allow.prefixes: '0.0.0.0/0' is the whole Internet"),
         ("[allow]\nprefixes=['10.0.0.1/8']", "did you mean 10.0.0.0/8?"),
         ("[limit]\npackets_per_second=0", "must be from 1"),
+        ("[hep]\nenabled=true", "hep.enabled: needs safety.own_prefixes"),
+        ("[hep]\nlisten='localhost:9060'", "hep.listen: 'localhost:9060' is not like"),
+        ("[hep]\nlisten='::1:9060'", "is not like 127.0.0.1:9060 or [2001:db8::1]:9060"),
+        ("[hep]\nlisten='127.0.0.1:90600'", "is not like"),
+        ("[hep]\nlisten='0.0.0.0:9060'", "hep.key: 0.0.0.0:9060 can be reached from elsewhere"),
+        ("[hep]\nlisten='[::]:9060'\nkey='x'", "hep.senders: [::]:9060 can be reached"),
+        ("[hep]\nsenders=['192.0.2.0/24']", "senders other than this machine need a key"),
+        ("[hep]\nsenders=['127.0.0.0/8', '::/64']", "other than this machine need a key"),
+        ("[hep]\nsenders=[]", "hep.senders: is empty"),
+        ("[hep]\nkey=''", "hep.key: is empty"),
+        ("[hep]\nkey='a'\nkey_file='b'", "give key or key_file, not both"),
+        ("[kamailio]\nenabled=true", "kamailio.enabled: needs safety.own_prefixes"),
+        ("[kamailio]\nprefix='a b'", "kamailio.prefix: must be printable ASCII"),
+        ("[kamailio.redis]\nurl='http://x'", "kamailio.redis.url: the Redis URL must begin"),
         ("[controller]\nresync_interval='soon'", "must be a number"),
         ("[controller]\nlog_level='loud'", "must be one of debug, info, warning, error"),
     ],

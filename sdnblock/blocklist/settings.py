@@ -80,3 +80,21 @@ class RedisSettings:
         if self.sentinels and not self.sentinel_master:
             raise BlockListError("Redis Sentinel: the name of the master is missing")
         self.keys()
+
+
+@dataclass(frozen=True, slots=True)
+class KamailioSettings:
+    """``[kamailio]``: where Kamailio puts its events."""
+
+    enabled: bool = False
+    redis: RedisSettings | None = None
+    """Its Redis; None: that of the block list."""
+    prefix: str = ""
+    """Stands before the names of all its keys."""
+
+    def problem(self) -> tuple[str, str] | None:
+        """The key that is wrong and why; None if all is well."""
+        fine = self.prefix.isascii() and self.prefix.isprintable() and " " not in self.prefix
+        if not fine or len(self.prefix) > 100:
+            return "prefix", "must be printable ASCII without spaces, at most 100 letters"
+        return None

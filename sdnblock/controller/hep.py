@@ -37,14 +37,15 @@ _SO_MEMINFO: Final = 55
 _MEMINFO: Final = struct.Struct("=9I")
 """The last number: datagrams dropped because the buffer was full (linux/sock_diag.h)."""
 
+See = Callable[[SipSeen], None]
+
 
 class HepServer:
-    """Listens from the beginning of :meth:`run` on."""
+    """Listens from :meth:`open` on, and hands on what comes while it runs."""
 
-    def __init__(self, settings: HepSettings, see: Callable[[SipSeen], None]) -> None:
-        """``see`` gets every message. Raises SdnblockError for a key that cannot be read."""
+    def __init__(self, settings: HepSettings) -> None:
+        """Raises SdnblockError for a key that cannot be read."""
         self._settings = settings
-        self._see = see
         self.intake = HepIntake(settings, settings.secret())
         self._datagrams: socket.socket | None = None
         self._listener: socket.socket | None = None
@@ -79,14 +80,14 @@ class HepServer:
             if each is not None:
                 each.close()
 
-    async def run(self) -> None:
-        """Serve for ever."""
+    async def run(self, see: See) -> None:
+        """Serve for ever; ``see`` gets every message."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._take_datagrams(), name="HEP over UDP")
-            group.create_task(self._accept(group), name="HEP over TCP")
+            group.create_task(self._take_datagrams(see), name="HEP over UDP")
+            group.create_task(self._accept(group, see), name="HEP over TCP")
             group.create_task(self._report(), name="HEP report")
 
-    async def _take_datagrams(self) -> None:
+    async def _take_datagrams(self, see: See) -> None:
         assert self._datagrams is not None, "not open"
         loop = asyncio.get_running_loop()
         while True:
@@ -97,10 +98,10 @@ class HepServer:
                     _log.error("HEP: a datagram cannot be taken: %s", error.strerror)
                     await asyncio.sleep(1.0)
                     continue
-                self._take(_packed(peer), data)
+                self._take(_packed(peer), data, see)
             await asyncio.sleep(0)
 
-    async def _accept(self, group: asyncio.TaskGroup) -> None:
+    async def _accept(self, group: asyncio.TaskGroup, see: See) -> None:
         assert self._listener is not None, "not open"
         loop = asyncio.get_running_loop()
         while True:
@@ -115,7 +116,7 @@ class HepServer:
                 connection.close()
                 continue
             self._connections[address] += 1
-            group.create_task(self._serve(connection, address), name="HEP connection")
+            group.create_task(self._serve(connection, address, see), name="HEP connection")
 
     def _has_room(self, address: bytes) -> bool:
         if not self.intake.knows(address):
@@ -126,7 +127,7 @@ class HepServer:
             return False
         return True
 
-    async def _serve(self, connection: socket.socket, address: bytes) -> None:
+    async def _serve(self, connection: socket.socket, address: bytes, see: See) -> None:
         loop, stream = asyncio.get_running_loop(), HepStream()
         name = format_address(address)
         try:
@@ -135,7 +136,7 @@ class HepServer:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
             while data := await loop.sock_recv(connection, _READ):
                 for packet in stream.feed(data):
-                    self._take(address, packet)
+                    self._take(address, packet, see)
                 await asyncio.sleep(0)
             if stream.kept:
                 self.intake.tally.refuse("its connection ended within a packet", name)
@@ -147,10 +148,10 @@ class HepServer:
             connection.close()
             self._connections -= Counter([address])
 
-    def _take(self, address: bytes, packet: bytes) -> None:
+    def _take(self, address: bytes, packet: bytes, see: See) -> None:
         event = self.intake.take(address, packet, time.time())
         if event is not None:
-            self._see(event)
+            see(event)
 
     async def _report(self) -> None:
         while True:

@@ -37,16 +37,20 @@ class Judging:
         self._engine = engine
         self._ready = ready
 
+    async def wait_ready(self) -> None:
+        """Wait until evidence can be judged."""
+        await self._ready()
+
     async def run(self) -> None:
         """Let the detectors know, for ever, that time passes."""
-        await self._ready()
+        await self.wait_ready()
         while True:
             await asyncio.sleep(_TICK)
             self._conclude(self._engine.tick(time.time()))
 
     async def follow(self, driver: Driver) -> None:
         """Judge the evidence of one switch for ever."""
-        await self._ready()
+        await self.wait_ready()
         async for event in driver.evidence():
             if not isinstance(event, FirstPacket):
                 self.see(event)

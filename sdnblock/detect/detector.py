@@ -43,6 +43,10 @@ class Detector:
         """A request of a remote to us, each time that anybody saw it."""
         return ()
 
+    def glimpsed(self, event: SipSeen) -> Iterable[Finding]:
+        """A request of a remote that is not whole: nothing follows from what is missing."""
+        return ()
+
     def begun(self, event: SipSeen) -> Iterable[Finding]:
         """A new request of a remote: once, however often it was sent and whoever saw it. An
         ACK is none."""

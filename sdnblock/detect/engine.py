@@ -64,6 +64,7 @@ class Engine:
     def _hook(self) -> None:
         detectors = [*(detector for _, detector in self._made.values()), *self._added]
         self._request = _hooks(detectors, "request")
+        self._glimpsed = _hooks(detectors, "glimpsed")
         self._begun = _hooks(detectors, "begun")
         self._response = _hooks(detectors, "response")
         self._ours = _hooks(detectors, "ours")
@@ -100,6 +101,9 @@ class Engine:
     def _sip(self, event: SipSeen, findings: list[Finding]) -> None:
         if not event.message.is_request:
             self._answer(event, findings)
+        elif not event.whole:
+            if self._from_remote(event):
+                _call(self._glimpsed, event, findings)
         elif not self._from_remote(event):
             _call(self._ours, event, findings)
         else:

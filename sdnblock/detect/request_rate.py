@@ -60,7 +60,7 @@ class RequestRate(Detector):
         reason = (
             f"{event.requests} SIP requests within {event.window_seconds:.3g} s"
             f" (threshold {self._settings.threshold})"
-            f" at switch {event.switch}, port {event.port}"
+            f" {_where(event)}"
         )
         source, _ = source_of(event.source)
         action = self._settings.action
@@ -84,3 +84,9 @@ class RequestRate(Detector):
         if len(self._excused) > _MOST:
             self._excused.popitem(last=False)
         return now - since <= self._settings.patience
+
+
+def _where(event: RateCrossed) -> str:
+    if not event.port:  # no switch has counted them
+        return f"seen by {event.switch}"
+    return f"at switch {event.switch}, port {event.port}"

@@ -57,6 +57,10 @@ class Scanner(Detector):
         self._froms = tuple(text.lower() for text in settings.froms)
         self._more = shared.signatures
 
+    def glimpsed(self, event: SipSeen) -> Iterable[Finding]:
+        """The names are among what is told of every request."""
+        return self.request(event)
+
     def request(self, event: SipSeen) -> Iterable[Finding]:
         """A finding, if a request bears one of the names."""
         message = event.message

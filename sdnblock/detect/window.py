@@ -25,16 +25,19 @@ class RequestWindow:
 
     def request(self, event: SipSeen) -> RateCrossed | None:
         """The evidence, when a source's count reaches the threshold."""
+        return self.count(event.source, event.time, event.via)
+
+    def count(self, address: bytes, time: float, via: str) -> RateCrossed | None:
+        """The same, of a request from ``address`` at ``time`` that ``via`` tells of."""
         if not self._threshold:
             return None
-        address = event.source
         source = Source(address) if len(address) == 4 else Prefix(address[:8] + bytes(8), 64)
-        start, count = self._counts.get(source, (event.time, 0))
-        if event.time - start >= self._seconds:
-            start, count = event.time, 0
+        start, count = self._counts.get(source, (time, 0))
+        if time - start >= self._seconds:
+            start, count = time, 0
         self._counts[source] = (start, count + 1)
         if len(self._counts) > _MOST:
             self._counts.popitem(last=False)
         if count + 1 != self._threshold:
             return None
-        return RateCrossed(event.via, source, count + 1, self._seconds, 0, event.time)
+        return RateCrossed(via, source, count + 1, self._seconds, 0, time)

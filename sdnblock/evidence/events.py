@@ -21,7 +21,8 @@ REASON_ANSWER: Final = 3
 class RateCrossed:
     """Evidence: a source's SIP requests reached the threshold within one window.
 
-    ``source`` is an IPv4 host or an IPv6 /64. Grade: spoofable.
+    ``source`` is an IPv4 host or an IPv6 /64. Grade: spoofable. ``port`` 0: not a switch has
+    counted them, but whoever ``switch`` names.
     """
 
     switch: str
@@ -93,6 +94,9 @@ class SipSeen:
     may be forged."""
     sampled: bool = False
     """Whether the reporter shows only some of the messages that it sees."""
+    whole: bool = True
+    """Whether its headers, ports and transport are known; False: a request of which somebody
+    has told only the method and a few headers."""
 
 
 Evidence = SipSeen | RateCrossed | OutcomeCrossed

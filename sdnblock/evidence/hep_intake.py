@@ -6,7 +6,6 @@ Nothing of a packet is inflated or read as SIP before its sender and its key are
 from __future__ import annotations
 
 import hmac
-from collections import Counter
 from typing import Final
 
 from sdnblock.block import TCP, format_address
@@ -14,45 +13,11 @@ from sdnblock.evidence.events import SipSeen
 from sdnblock.evidence.hep import SIP, HepError, HepPacket, parse_hep
 from sdnblock.evidence.senders import Among, HepSettings
 from sdnblock.evidence.sip import SipMessage, parse_message
+from sdnblock.evidence.tally import Tally
 
 _IN_STEP: Final = 2.0
 """Seconds up to which a sender's clock is as good as ours."""
 _NAMES: Final = 1024
-
-
-class Tally:
-    """What was refused or passed over since it was last told, by a few fixed reasons."""
-
-    def __init__(self) -> None:
-        self.judged = 0
-        """Messages that became evidence."""
-        self.ignored: Counter[str] = Counter()
-        """Well-formed packets that hold nothing for us."""
-        self.refused: Counter[str] = Counter()
-        self._last: dict[str, str] = {}
-        """Reason -> who was refused for it last."""
-
-    def refuse(self, reason: str, sender: str) -> None:
-        """Count one packet or connection of ``sender``."""
-        self.refused[reason] += 1
-        self._last[reason] = sender
-
-    def told(self) -> str:
-        """What was refused, in one line; empty if nothing was. Begins anew."""
-        parts = [
-            f"{count} because {reason} (last: {self._last[reason]})"
-            for reason, count in self.refused.most_common()
-        ]
-        line = (
-            f"{sum(self.refused.values())} refused: {'; '.join(parts)};"
-            f" {self.judged} judged, {sum(self.ignored.values())} without SIP"
-        )
-        had = bool(parts)
-        self.judged = 0
-        self.ignored.clear()
-        self.refused.clear()
-        self._last.clear()
-        return line if had else ""
 
 
 class HepIntake:
@@ -63,6 +28,7 @@ class HepIntake:
         self._max_age = settings.max_age
         self._senders = Among(settings.senders)
         self._sniffers = Among(settings.sniffers)
+        self._partial = Among(settings.partial)
         self._names: dict[tuple[bytes, str, int], str] = {}
         self.tally = Tally()
 
@@ -91,7 +57,7 @@ class HepIntake:
             return None
         message = parse_message(packet.content())
         if message is None:
-            self.tally.ignored["no SIP message"] += 1  # keepalives, for instance
+            self.tally.ignored["no SIP message in it"] += 1  # keepalives, for instance
             return None
         if not packet.protocol:
             raise HepError("its SIP came over neither UDP nor TCP")
@@ -102,6 +68,7 @@ class HepIntake:
         return SipSeen(
             seen_at, packet.protocol, packet.source, packet.source_port, packet.destination,
             packet.destination_port, message, self._name(address, packet), established=known,
+            sampled=address in self._partial,
         )  # fmt: skip
 
     def _time(self, packet: HepPacket, now: float) -> float:

@@ -28,6 +28,8 @@ class HepSettings:
     """Addresses that packets are taken from."""
     sniffers: tuple[Source | Prefix, ...] = ()
     """Senders that copy packets off the wire and do not know whether a connection stands."""
+    partial: tuple[Source | Prefix, ...] = ()
+    """Senders that copy only some of their server's messages."""
     key: str | None = field(default=None, repr=False)
     """What every packet must carry; None: nothing is asked for."""
     key_file: Path | None = None
