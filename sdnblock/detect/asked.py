@@ -19,6 +19,8 @@ from sdnblock.evidence.sip_values import (
 )
 
 _JOIN: Final = ", "
+_SIZE: Final = 512
+"""Bytes that one takes beside the texts that can be long."""
 
 
 class Asked:
@@ -33,7 +35,7 @@ class Asked:
     def __init__(self, event: SipSeen, credential_text: str) -> None:
         """``credential_text`` is that of its credentials that counts."""
         message = event.message
-        first = message.first
+        get = message.fields.get
         self.time = event.time
         self.remote = event.source
         self.remote_port = event.source_port
@@ -43,16 +45,16 @@ class Asked:
         self.established = event.established
         self.method = message.method
         self.uri_text = message.uri
-        self.from_text = first("from")
-        self.to_text = first("to")
-        self.call_id = message.call_id
+        self.from_text = get("from", "")
+        self.to_text = get("to", "")
+        self.call_id = get("call-id", "")
         self.credential_text = credential_text
-        self.contact_text = _JOIN.join(message.values("contact"))
-        self.expires_text = first("expires")
-        self.user_agent = message.user_agent
-        self.size = (
-            len(self.from_text) + len(self.to_text) + len(credential_text) + len(self.contact_text)
-        )
+        self.contact_text = get("contact", "")
+        if message.repeated:
+            self.contact_text = _JOIN.join(message.values("contact"))
+        self.expires_text = get("expires", "")
+        self.user_agent = get("user-agent", "")
+        self.size = len(self.from_text) + len(self.contact_text) + len(credential_text) + _SIZE
         """About how many bytes it takes."""
         self._again = _known_by(message)
 
@@ -103,12 +105,7 @@ class Asked:
 
 
 def _known_by(message: SipMessage) -> int:
+    get = message.fields.get
     return hash(
-        (
-            message.uri,
-            message.first("to"),
-            message.first("via"),
-            message.first("authorization"),
-            message.first("proxy-authorization"),
-        )
+        (message.uri, get("to"), get("via"), get("authorization"), get("proxy-authorization"))
     )

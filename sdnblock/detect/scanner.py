@@ -64,12 +64,13 @@ class Scanner(Detector):
     def request(self, event: SipSeen) -> Iterable[Finding]:
         """A finding, if a request bears one of the names."""
         message = event.message
-        agent, sender = message.user_agent.lower(), message.first("from").lower()
-        if agent.startswith(self._agents) or self._more.agent(agent):
-            mark = f"User-Agent {message.user_agent[:60]!a}"
-        elif sender.startswith(self._froms) or self._more.sender(sender):
-            mark = f"From {message.first('from')[:60]!a}"
+        agent, sender = message.first("user-agent"), message.first("from")
+        if agent.lower().startswith(self._agents):
+            mark = f"User-Agent {agent[:60]!a}"
+        elif sender.lower().startswith(self._froms):
+            mark = f"From {sender[:60]!a}"
         else:
-            return
+            return ()
         grade = Grade.PROVEN if event.established else Grade.SPOOFABLE
-        yield Finding(NAME, event.source, grade, f"{message.method} with {mark}, a scanner's mark")
+        reason = f"{message.method} with {mark}, a scanner's mark"
+        return (Finding(NAME, event.source, grade, reason),)

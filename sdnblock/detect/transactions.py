@@ -30,6 +30,7 @@ _MOST_SIZE: Final = 64_000_000
 
 _CREDENTIALS: Final = 8
 """So many of a message are looked at: one for each realm or algorithm."""
+_CARRYING: Final = frozenset({"authorization", "proxy-authorization"})
 _CHALLENGES: Final = frozenset({401, 407})
 
 Key = tuple[bytes, str, tuple[int, str], str]
@@ -162,9 +163,9 @@ class Transactions:
 
     def _credential(self, message: SipMessage) -> tuple[str, str]:
         """The credential that counts, and its nonce: of several, one with a nonce of ours."""
-        found = [*message.values("authorization"), *message.values("proxy-authorization")]
-        if not found:
+        if not message.fields.keys() & _CARRYING:
             return "", ""
+        found = [*message.values("authorization"), *message.values("proxy-authorization")]
         nonces = [_nonce(text) for text in found[:_CREDENTIALS]]
         for text, nonce in zip(found, nonces, strict=False):
             if self._nonces.known(nonce):

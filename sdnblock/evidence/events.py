@@ -70,7 +70,7 @@ class OutcomeCrossed:
 SwitchEvidence = RateCrossed | OutcomeCrossed | FirstPacket
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen, it would take three times as long to make
 class SipSeen:
     """Evidence: a SIP message on its way from ``source`` to ``destination``.
 

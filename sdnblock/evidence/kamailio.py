@@ -51,10 +51,10 @@ def read_event(call_id: bytes, values: Sequence[bytes | None], now: float) -> Si
     destination = _address(to_text) or b""
     if not _METHOD.fullmatch(method):
         raise EventError("it has no method")
-    headers = {"call-id": [_text(call_id)]}
+    headers = {"call-id": _text(call_id)}
     for name, value in (("from", _uri(from_)), ("to", _uri(to)), ("user-agent", agent or short)):
         if value:
-            headers[name] = [value]
+            headers[name] = value
     uri = to or (f"sip:{dialled.strip(_QUOTE)}" if dialled.strip(_QUOTE) else "")
     return SipSeen(
         now if now - second <= _PRESENT else second, UDP, source, 0,

@@ -34,6 +34,8 @@ MAX_VALUE: Final = 1024
 
 _JUNK: Final = 512
 """Bytes before the first line that are looked through for it."""
+_REPEATED: Final = 64
+"""Repeated headers that are kept; the first of each name always is."""
 _FIRST: Final = 10_240
 """More than a first line has."""
 
@@ -74,14 +76,17 @@ _USUAL: Final = {
 """As nearly everybody writes them: saves two calls a header."""
 
 
-@dataclass(frozen=True)
+@dataclass  # frozen, it would take three times as long to make
 class SipMessage:
     """One message. ``method`` is empty for a response, ``status`` 0 for a request."""
 
     method: str
     uri: str
     status: int
-    headers: dict[str, list[str]] = field(repr=False)
+    fields: dict[str, str] = field(repr=False)
+    """The first value of each header, by its full name in small letters."""
+    repeated: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Name and value of those that came again."""
     junk: int = 0
     """Bytes before the first line, leading line ends not counted."""
     head: int = 0
@@ -89,12 +94,21 @@ class SipMessage:
 
     def first(self, name: str) -> str:
         """A header's first value, empty if there is none."""
-        values = self.headers.get(name)
-        return values[0] if values else ""
+        return self.fields.get(name, "")
 
     def values(self, name: str) -> Sequence[str]:
         """A header's values, line by line."""
-        return self.headers.get(name, ())
+        value = self.fields.get(name)
+        if value is None:
+            return ()
+        if not self.repeated:
+            return (value,)
+        return (value, *(again for key, again in self.repeated if key == name))
+
+    @property
+    def headers(self) -> dict[str, list[str]]:
+        """All of them."""
+        return {name: list(self.values(name)) for name in self.fields}
 
     @property
     def is_request(self) -> bool:
@@ -104,7 +118,7 @@ class SipMessage:
     @property
     def call_id(self) -> str:
         """Call-ID."""
-        return self.first("call-id")
+        return self.fields.get("call-id", "")
 
     @cached_property
     def cseq(self) -> tuple[int, str]:
@@ -137,7 +151,7 @@ class SipMessage:
     @cached_property
     def contacts(self) -> list[str]:
         """Contact values, split at commas outside of quotes and angle brackets."""
-        return [part for value in self.headers.get("contact", ()) for part in parse_contacts(value)]
+        return [part for value in self.values("contact") for part in parse_contacts(value)]
 
     @property
     def from_tag(self) -> str:
@@ -168,8 +182,7 @@ class SipMessage:
     @cached_property
     def credentials(self) -> list[Digest]:
         """Every credential that a request carries: one for each realm that asked."""
-        values = (*self.headers.get("authorization", ()),
-                  *self.headers.get("proxy-authorization", ()))  # fmt: skip
+        values = (*self.values("authorization"), *self.values("proxy-authorization"))
         return [digest for value in values if (digest := parse_digest(value)) is not None]
 
     @cached_property
@@ -214,22 +227,24 @@ def parse_message(data: bytes) -> SipMessage | None:
     head = data[begin:end]
     if b"\n " in head or b"\n\t" in head:
         head = _FOLD.sub(b" ", head)
-    headers: dict[str, list[str]] = {}
+    fields: dict[str, str] = {}
+    repeated: tuple[tuple[str, str], ...] = ()
     for name, value in _HEADER.findall(head.decode("utf-8", "replace")):
         key = _USUAL.get(name)
         if key is None:
             lower = name.lower()
             key = _FULL.get(lower, lower)
-        if key in headers:
-            headers[key].append(value.rstrip())
-        else:
-            headers[key] = [value.rstrip()]
+        if key not in fields:
+            fields[key] = value.rstrip()
+        elif len(repeated) < _REPEATED:
+            repeated += ((key, value.rstrip()),)
     _, method, uri, status = start.groups()
     return SipMessage(
         method.decode("ascii").upper() if method else "",
         uri[:MAX_VALUE].decode("utf-8", "replace") if uri else "",
         int(status) if status else 0,
-        headers,
+        fields,
+        repeated,
         len(data[:first].strip(b"\r\n\0 \t")) if first else 0,
         head_end,
     )

@@ -72,8 +72,12 @@ def tag_of(value: str) -> str:
 
 def branch_of(value: str) -> str:
     """The branch of the first of a Via's values, empty if there is none."""
-    found = _BRANCH.match(value)
-    return found[1] if found else ""
+    if "," not in value and '"' not in value:  # as nearly always
+        _, found, rest = value.partition(";branch=")
+        if found:
+            return rest.partition(";")[0].strip()[:256]
+    matched = _BRANCH.match(value)
+    return matched[1] if matched else ""
 
 
 def parse_contacts(value: str) -> list[str]:
