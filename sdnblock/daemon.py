@@ -11,7 +11,7 @@ import itertools
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from sdnblock.block import Target
@@ -21,6 +21,7 @@ from sdnblock.blocklist.safety import Safety
 from sdnblock.blocklist.store import Store
 from sdnblock.blocklist.watch import Watcher
 from sdnblock.config import Config
+from sdnblock.controller.answering import Answering
 from sdnblock.controller.backoff import Backoff
 from sdnblock.controller.counting import Counting
 from sdnblock.controller.feed import Feed
@@ -37,10 +38,10 @@ from sdnblock.detect.registry import NAMES as DETECTORS
 from sdnblock.detect.scanner import ScannerSettings
 from sdnblock.detect.sides import Sides
 from sdnblock.errors import BlockListError, ConfigError, SwitchError
+from sdnblock.reading import Readers
 from sdnblock.reconcile import Ledger
 from sdnblock.switches.driver import AllowChange, Capacity, Driver, Installed
 from sdnblock.switches.drivers import Drivers
-from sdnblock.switches.p4runtime.reader import open_reader
 from sdnblock.switches.settings import SwitchSettings
 
 _log = logging.getLogger(__name__)
@@ -162,6 +163,9 @@ class Daemon:
             ]
         reporting = Reporting(self.sessions, self.hub, store)
         tasks.append(group.create_task(reporting.run(), name="reporting"))
+        answering = Answering(self._drivers, store, config.redis.timeout)
+        if answering.needed:
+            tasks.append(group.create_task(answering.run(), name="questions about switches"))
         return tasks
 
     async def _hold(self, session: Session) -> None:
@@ -214,15 +218,19 @@ async def show_differences(config: Config) -> list[str]:
     Raises BlockListError; a switch that cannot be read is a line of its own.
     """
     hub = Hub(Safety(config.safety), config.allow, DETECTORS, time.time)
-    redis = await open_redis(config.redis)
-    try:
-        await load_once(hub, Store(redis, config.redis.keys()))
-    finally:
-        await redis.aclose()
+
+    @contextlib.asynccontextmanager
+    async def open_store() -> AsyncIterator[Store]:
+        async with contextlib.aclosing(await open_redis(config.redis)) as redis:
+            yield Store(redis, config.redis.keys())
+
+    async with open_store() as store:
+        await load_once(hub, store)
+    readers = Readers(open_store)
     lines = []
     for settings in config.switches:
         try:
-            async with open_reader(settings) as reader:
+            async with readers.open(settings) as reader:
                 lines += _changes(settings.name, hub, await reader.installed(), reader.capacity)
         except SwitchError as error:
             lines.append(str(error))

@@ -75,6 +75,14 @@ class Keys:
         """The hash with the rest: key -> JSON."""
         return f"{self.kept(kind)}:data"
 
+    def ask(self, name: str) -> str:
+        """The list of questions to the controller about a switch (``questions.py``)."""
+        return f"{self.prefix}ask:{name}"
+
+    def answer(self, number: str) -> str:
+        """The list with the answer to a question."""
+        return f"{self.prefix}answer:{number}"
+
     def parse_claims(self, name: bytes) -> ClaimKey | None:
         """A full key name to the claim set that it is; None if it is something else.
 

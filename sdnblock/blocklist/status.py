@@ -12,6 +12,7 @@ from sdnblock.blocklist import scripts
 from sdnblock.blocklist.claims import Meta, parse_member
 from sdnblock.blocklist.keys import CONTRACT_VERSION, Keys
 from sdnblock.blocklist.link import Link, Value
+from sdnblock.blocklist.questions import Questions
 from sdnblock.errors import BlockListError, TargetError
 
 _CHUNK: Final = 1000
@@ -87,6 +88,15 @@ class StatusStore:
                 if name and status is not None:
                     found[name] = status
         return dict(sorted(found.items()))
+
+    async def status_of(self, name: str) -> dict[str, Any] | None:
+        """The status of one switch that a running controller has published, None if none has."""
+        return _parse_status(await self._link.command("GET", self._keys.switch(name)))
+
+    @property
+    def questions(self) -> Questions:
+        """To ask the controller, and to answer, about switches."""
+        return Questions(self._link, self._keys)
 
     async def meta(self) -> Meta | None:
         """The mark of this database; None: it holds no block list of ours (or has lost it).

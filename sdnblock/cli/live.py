@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
+from sdnblock.cli.app import App
 from sdnblock.config import Config
 from sdnblock.errors import ConfigError, SwitchError
 from sdnblock.switches.settings import SwitchSettings
 
 if TYPE_CHECKING:
-    from sdnblock.switches.p4runtime.reader import Reader
+    from sdnblock.reading import Readers
+    from sdnblock.switches.reader import Reader
 
 T = TypeVar("T")
 
@@ -40,20 +42,21 @@ def chosen(config: Config, name: str | None) -> tuple[SwitchSettings, ...]:
 
 
 async def ask(
-    switches: Sequence[SwitchSettings], question: Callable[[Reader], Awaitable[T]]
+    app: App, switches: Sequence[SwitchSettings], question: Callable[[Reader], Awaitable[T]]
 ) -> list[Answer[T]]:
     """``question`` put to each switch; the answers in the same order."""
-    return await asyncio.gather(*(_ask_one(settings, question) for settings in switches))
+    from sdnblock.reading import Readers
+
+    readers = Readers(app.store)
+    return await asyncio.gather(*(_ask_one(readers, each, question) for each in switches))
 
 
 async def _ask_one(
-    settings: SwitchSettings, question: Callable[[Reader], Awaitable[T]]
+    readers: Readers, settings: SwitchSettings, question: Callable[[Reader], Awaitable[T]]
 ) -> Answer[T]:
-    from sdnblock.switches.p4runtime.reader import open_reader
-
     settings = replace(settings, rpc_timeout=min(settings.rpc_timeout, _PATIENCE))
     try:
-        async with open_reader(settings) as reader:
+        async with readers.open(settings) as reader:
             return Answer(settings.name, await question(reader), None)
     except SwitchError as error:
         return Answer(settings.name, None, str(error))

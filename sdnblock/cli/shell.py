@@ -60,8 +60,10 @@ def command(app: App, primary: bool, switch: str, arguments: tuple[str, ...]) ->
       P4Runtime sh >>> for e in table_entry['source_v4'].read(): print(e)
     """
     settings = app.config.switch(switch)
+    if settings.protocol != "p4runtime":
+        raise SwitchError(f"{switch} is an OpenFlow switch: p4runtime-shell cannot speak to it")
     python = prepare()
-    (answer,) = run(ask([settings], _nothing))
+    (answer,) = run(ask(app, [settings], _nothing))
     if answer.error is not None:
         raise SwitchError(answer.error)
     if primary:

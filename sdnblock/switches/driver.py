@@ -22,7 +22,7 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sdnblock.block import Action, Prefix, Source, Target
 from sdnblock.errors import SwitchError
@@ -201,3 +201,17 @@ class Driver(Protocol):
 
     async def close(self) -> None:
         """End the session and free everything. Entries stay in the switch."""
+
+
+@runtime_checkable
+class Relay(Protocol):
+    """What a driver also is whose switch only the controller can reach, because it connects
+    to us: the command line then reads the switch through the controller.
+    """
+
+    async def relay(self, question: str) -> list[bytes]:
+        """The switch's answer to a question that only reads, in parts.
+
+        Question and parts are the protocol's own business; its reader knows them. May run
+        while writes go on. Raises SwitchError: not connected, refused, or not a question.
+        """

@@ -20,7 +20,7 @@ from sdnblock.cli.output import output_option, show_object, show_rows
 from sdnblock.errors import TargetError
 
 if TYPE_CHECKING:
-    from sdnblock.switches.p4runtime.reader import Entry, Reader
+    from sdnblock.switches.reader import Entry, Reader
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ async def _find(app: App, target: Target, switches: bool) -> _Findings:
             [checks.describe(prefix) for prefix in allowed],
             next(iter(unenforced)) if unenforced and all(unenforced) else None,
             (await store.counters([target])).get(target),
-            await ask(app.config.switches, _Question(target)) if switches else [],
+            await ask(app, app.config.switches, _Question(target)) if switches else [],
         )
 
 

@@ -23,7 +23,8 @@ def command() -> None:
 
     list tells what the controller says of its switches. The others read the switches
     themselves, and need no controller; they never write, and take nothing from a
-    controller that is at work. Switches are those of the configuration; without a NAME
-    all of them are asked. One that does not answer gets a line on stderr, and the exit
-    status is 1.
+    controller that is at work. (An OpenFlow switch is read through the controller that it
+    is connected to; while none runs, this command listens for it, ten seconds at most.)
+    Switches are those of the configuration; without a NAME all of them are asked. One that
+    does not answer gets a line on stderr, and the exit status is 1.
     """

@@ -12,7 +12,7 @@ from sdnblock.cli.output import Column, output_option, show_rows
 from sdnblock.cli.switch.shared import complain, leave, name_argument
 
 if TYPE_CHECKING:
-    from sdnblock.switches.p4runtime.reader import Reader
+    from sdnblock.switches.reader import Reader
 
 _COLUMNS: Final = (
     Column("switch", "SWITCH"),
@@ -38,7 +38,7 @@ def counters(app: App, name: str | None, everything: bool, output: str) -> None:
     Example:
       sdnblock switch counters edge1
     """
-    answers = run(ask(chosen(app.config, name), _read))
+    answers = run(ask(app, chosen(app.config, name), _read))
     everything = everything or output != "table"
     rows: list[dict[str, Any]] = [
         {"switch": answer.name, "group": group, "name": each, "packets": packets}

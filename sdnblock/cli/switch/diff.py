@@ -21,7 +21,7 @@ from sdnblock.switches.settings import SwitchSettings
 
 if TYPE_CHECKING:
     from sdnblock.controller.hub import Hub
-    from sdnblock.switches.p4runtime.reader import Reader
+    from sdnblock.switches.reader import Reader
 
 _COLUMNS: Final = (
     Column("switch", "SWITCH"),
@@ -124,7 +124,7 @@ async def _compare(app: App, switches: Sequence[SwitchSettings]) -> list[Answer[
     async def question(reader: Reader) -> _Comparison:
         return await _difference(hub, reader)
 
-    return await ask(switches, question)
+    return await ask(app, switches, question)
 
 
 async def _read_hub(app: App) -> Hub:

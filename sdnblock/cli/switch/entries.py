@@ -15,7 +15,7 @@ from sdnblock.cli.output import Column, output_option, show_rows
 from sdnblock.cli.switch.shared import complain, leave, name_argument
 
 if TYPE_CHECKING:
-    from sdnblock.switches.p4runtime.reader import Entry, Reader
+    from sdnblock.switches.reader import Entry, Reader
 
 ALLOW: Final = "allow"
 
@@ -69,7 +69,7 @@ def entries(
             ]
         return sorted(found, key=lambda entry: (entry.table, target_order(entry.target)))
 
-    answers = run(ask(chosen(app.config, name), read))
+    answers = run(ask(app, chosen(app.config, name), read))
     rows: list[dict[str, Any]] = [
         {
             "switch": answer.name,

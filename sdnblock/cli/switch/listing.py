@@ -9,11 +9,14 @@ import click
 
 from sdnblock.cli.app import App, pass_app, run
 from sdnblock.cli.output import Column, output_option, show_rows
+from sdnblock.switches.settings import SwitchSettings
 
 _COLUMNS: Final = (
     Column("name", "NAME"),
     Column("address", "ADDRESS"),
+    Column("protocol", "PROTOCOL", hidden=True),
     Column("device_id", "DEVICE", hidden=True),
+    Column("datapath_id", "DATAPATH", hidden=True),
     Column("state", "STATE"),
     Column("installed", "INSTALLED", "number"),
     Column("wanted", "WANTED", "number"),
@@ -56,11 +59,21 @@ async def _rows(app: App) -> list[dict[str, Any]]:
         status = await store.switch_status()
     rows = []
     for switch in app.config.switches:
-        place = {"name": switch.name, "address": switch.address, "device_id": switch.device_id}
-        rows.append(place | _reported(status.pop(switch.name, None)))
+        rows.append(_place(switch) | _reported(status.pop(switch.name, None)))
     # Switches that only the controller's configuration knows.
     rows += [{"name": name} | _reported(each) for name, each in status.items()]
     return rows
+
+
+def _place(switch: SwitchSettings) -> dict[str, Any]:
+    openflow = switch.protocol == "openflow"
+    return {
+        "name": switch.name,
+        "address": switch.address,
+        "protocol": switch.protocol,
+        "device_id": None if openflow else switch.device_id,
+        "datapath_id": f"{switch.datapath_id:016x}" if openflow else None,
+    }
 
 
 def _reported(status: Mapping[str, Any] | None) -> dict[str, Any]:

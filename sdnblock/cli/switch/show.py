@@ -15,7 +15,7 @@ from sdnblock.cli.text import printable
 from sdnblock.switches.driver import TableKind
 
 if TYPE_CHECKING:
-    from sdnblock.switches.p4runtime.reader import Reader
+    from sdnblock.switches.reader import Reader
 
 _COLUMNS: Final = (
     Column("switch", "SWITCH"),
@@ -46,7 +46,7 @@ def show(app: App, name: str | None, output: str) -> None:
       sdnblock switch show edge1
     """
     switches = chosen(app.config, name)
-    answers = run(ask(switches, _look))
+    answers = run(ask(app, switches, _look))
     rows: list[dict[str, Any]] = []
     for answer in answers:
         look = answer.value

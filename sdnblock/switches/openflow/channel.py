@@ -52,12 +52,21 @@ class _Waiting:
     multipart: int | None = None
 
 
+class Gone(SwitchLost):
+    """It went before it had said who it is: a switch that was in a hurry, or a look at the port."""
+
+
 class Refused(SwitchLost):
     """A request of ours was answered with an error."""
 
     def __init__(self, label: str, error: ErrorAnswer) -> None:
         super().__init__(f"{label}: {describe(error)}")
         self.error = error
+
+    @property
+    def details(self) -> tuple[int, int]:
+        """The error's type and code, for whoever asked through us."""
+        return self.error.type, self.error.code
 
 
 class Channel:
@@ -113,8 +122,10 @@ class Channel:
                 found = answers.parse_features(body)
         except TimeoutError:
             raise self._lost("it does not answer our hello") from None
-        except (OSError, asyncio.IncompleteReadError, BadAnswer) as error:
-            raise self._lost(_words(error)) from None
+        except BadAnswer as error:
+            raise self._lost(str(error)) from None
+        except (OSError, asyncio.IncompleteReadError) as error:
+            raise Gone(str(self._lost(_words(error)))) from None
         self._tasks.append(asyncio.create_task(self._keep_alive(), name=self.label))
         return found
 

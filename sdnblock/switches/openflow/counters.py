@@ -7,16 +7,16 @@ OpenFlow cannot see into SIP: messages are not told apart. A count goes with its
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
 from typing import Final
 
 from sdnblock.block import PROTOCOLS, Action, Flow, Source, Target
-from sdnblock.switches.openflow import answers, requests, tables
+from sdnblock.switches.openflow import answers, questions, tables
 from sdnblock.switches.openflow.channel import Refused
 from sdnblock.switches.openflow.flows import FlowStats, Use
-from sdnblock.switches.openflow.found import Multipart, is_ours, read_flows, read_held
+from sdnblock.switches.openflow.found import is_ours, read_flows, read_held
 from sdnblock.switches.openflow.matches import BadMatch, parse_port
 from sdnblock.switches.openflow.meters import Meters
+from sdnblock.switches.openflow.questions import Multipart
 
 _NAMES: Final = {number: name for name, number in PROTOCOLS.items()}
 _VERDICTS: Final = (
@@ -33,7 +33,7 @@ async def read_packet_counters(multipart: Multipart, meters: Meters) -> dict[str
     ports: Counter[tuple[int, int]] = Counter()
     verdict = Counter(dict.fromkeys(_VERDICTS, 0))
     for table in (tables.SERVICE, tables.FILTER):
-        async for stats in read_flows(multipart, partial(requests.flow_stats, table=table)):
+        async for stats in read_flows(multipart, questions.table(table)):
             if not is_ours(stats.cookie):
                 continue
             use = stats.cookie & 0xFF
@@ -84,7 +84,7 @@ async def _dropped(multipart: Multipart, meters: Meters) -> int:
     if not meters.count:
         return 0
     try:
-        parts = await multipart(requests.meter_stats)
+        parts = await multipart(questions.METER_COUNTERS)
     except Refused:
         return 0
     return sum(

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from sdnblock.errors import SwitchError
@@ -28,7 +27,6 @@ from sdnblock.switches.driver import (
     SwitchLost,
 )
 from sdnblock.switches.evidence_queue import EvidenceQueue
-from sdnblock.switches.openflow import requests, tables
 from sdnblock.switches.openflow.answers import FlowRemoved, PacketIn
 from sdnblock.switches.openflow.budgets import copies_of
 from sdnblock.switches.openflow.channel import Channel
@@ -40,6 +38,7 @@ from sdnblock.switches.openflow.inventory import Inventory, read_inventory
 from sdnblock.switches.openflow.listener import Listener
 from sdnblock.switches.openflow.matches import BadMatch, parse_target
 from sdnblock.switches.openflow.pipeline import key, wanted
+from sdnblock.switches.openflow.questions import BLOCKS, Question
 from sdnblock.switches.openflow.role import Role
 from sdnblock.switches.openflow.settle import Settler
 from sdnblock.switches.settings import SwitchSettings
@@ -185,10 +184,9 @@ class OpenFlowDriver:
 
     async def read_counters(self) -> AsyncIterator[list[Count]]:
         """Counters of every installed block entry, at most some hundreds in a list."""
-        build = partial(requests.flow_stats, table=tables.FILTER, cookie=Use.BLOCK.cookie)
         found: list[Count] = []
         with self._reading():
-            async for stats in read_flows(self._present().channel.multipart, build):
+            async for stats in read_flows(self._present().channel.multipart, BLOCKS):
                 try:
                     found.append(Count(parse_target(stats.match), stats.packets, stats.bytes))
                 except BadMatch:
@@ -204,6 +202,13 @@ class OpenFlowDriver:
         ready = self._present()
         with self._reading():
             return await read_packet_counters(ready.channel.multipart, ready.inventory.meters)
+
+    async def relay(self, question: str) -> list[bytes]:
+        """Ask the switch for somebody who cannot; see ``Relay`` and ``questions``."""
+        channel = self._channel
+        if channel is None:
+            raise SwitchLost(f"{self._label}: not connected")
+        return await channel.multipart(Question(question))
 
     def evidence(self) -> AsyncIterator[SwitchEvidence]:
         """Evidence as it arrives, until close(). For one consumer."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 from sdnblock.block import Action, Flow, Prefix, Source, Target
 from sdnblock.switches.driver import Installed
-from sdnblock.switches.openflow import requests, tables
+from sdnblock.switches.openflow import questions, tables
 from sdnblock.switches.openflow.flows import (
     COOKIE,
     COOKIE_MASK,
@@ -25,10 +24,7 @@ from sdnblock.switches.openflow.matches import (
     parse_target,
     target_priority,
 )
-from sdnblock.switches.openflow.requests import Build
-
-Multipart = Callable[[Build], Awaitable[list[bytes]]]
-"""Asks a switch; all parts of its answer (``Channel.multipart``). Raises SwitchLost."""
+from sdnblock.switches.openflow.questions import Multipart, Question
 
 _SETTINGS: Final = frozenset({Use.SETTING, Use.SIP_IN, Use.SIP_OUT, Use.FIRST})
 
@@ -63,15 +59,15 @@ class Found:
 async def read_all(multipart: Multipart, owns: Callable[[int], bool]) -> Found:
     """Everything in our tables. ``owns``: whether a meter is one of ours. Raises BadAnswer."""
     found = Found()
-    for table in range(tables.COUNT):
-        async for stats in read_flows(multipart, partial(requests.flow_stats, table=table)):
+    for number in range(tables.COUNT):
+        async for stats in read_flows(multipart, questions.table(number)):
             _sort(stats, owns, found)
     return found
 
 
-async def read_flows(multipart: Multipart, build: Build) -> AsyncIterator[FlowStats]:
+async def read_flows(multipart: Multipart, question: Question) -> AsyncIterator[FlowStats]:
     """The flows of one answer; the loop goes on between its parts. Raises BadAnswer."""
-    for part in await multipart(build):
+    for part in await multipart(question):
         for stats in parse_stats(part):
             yield stats
         await asyncio.sleep(0)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from sdnblock.switches.driver import Capacity, TableKind
-from sdnblock.switches.openflow import answers, pipeline, requests, tables
+from sdnblock.switches.openflow import answers, pipeline, questions, tables
 from sdnblock.switches.openflow.channel import Refused
-from sdnblock.switches.openflow.found import Multipart
 from sdnblock.switches.openflow.meters import Meters
+from sdnblock.switches.openflow.questions import Multipart
 from sdnblock.switches.settings import SwitchSettings
 
 _UNKNOWN_SIZE: Final = 1 << 20
@@ -27,7 +27,7 @@ class Inventory:
 
 async def read_inventory(multipart: Multipart, settings: SwitchSettings) -> Inventory:
     """Ask for everything. Raises BadAnswer, and as ``multipart`` does."""
-    software = answers.parse_description(b"".join(await multipart(requests.description)))
+    software = answers.parse_description(b"".join(await multipart(questions.DESCRIPTION)))
     meters = await _meters(multipart)
     size = max(0, await _table_size(multipart) - pipeline.in_filter(settings))
     kinds = [(kind, family) for kind in TableKind for family in (4, 6)]
@@ -37,7 +37,7 @@ async def read_inventory(multipart: Multipart, settings: SwitchSettings) -> Inve
 async def _meters(multipart: Multipart) -> Meters:
     """What meters there are to allot; none where the switch knows none."""
     try:
-        parts = await multipart(requests.meter_features)
+        parts = await multipart(questions.METER_FEATURES)
     except Refused:
         return Meters(0)
     return Meters(answers.parse_meter_features(b"".join(parts)))
@@ -45,7 +45,7 @@ async def _meters(multipart: Multipart) -> Meters:
 
 async def _table_size(multipart: Multipart) -> int:
     try:
-        parts = await multipart(requests.table_features)
+        parts = await multipart(questions.TABLE_FEATURES)
     except Refused:
         return _UNKNOWN_SIZE
     for part in parts:

@@ -16,7 +16,7 @@ from collections import Counter
 from typing import Any, Final
 
 from sdnblock.errors import SwitchError
-from sdnblock.switches.openflow.channel import Channel
+from sdnblock.switches.openflow.channel import Channel, Gone
 from sdnblock.switches.openflow.sockets import listen, streams, tls_context
 from sdnblock.switches.settings import SwitchSettings, TlsFiles
 
@@ -134,6 +134,8 @@ class Listener:
             features = await channel.handshake()
             # An auxiliary connection (6.3.6) is not needed: the main one does everything.
             kept = not features.auxiliary and await self._keep(channel, features.datapath_id, where)
+        except Gone as error:
+            _log.info("%s", error)
         except SwitchError as error:
             self._complain(f"{_host(where)}: {str(error).removeprefix(label)}", "%s", error)
         finally:

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Final
 
 from sdnblock.errors import SwitchError
-from sdnblock.switches.openflow import answers, requests, tables
+from sdnblock.switches.openflow import answers, questions, requests, tables
 from sdnblock.switches.openflow.answers import MeterConfig
-from sdnblock.switches.openflow.channel import Channel, Refused
+from sdnblock.switches.openflow.channel import Channel
 from sdnblock.switches.openflow.entries import Entries
 from sdnblock.switches.openflow.flows import Command, FlowStats, Use, flow_mod
 from sdnblock.switches.openflow.found import Found, read_all
@@ -86,7 +86,7 @@ class Settler:
             return []
         return [
             meter
-            for part in await self._channel.multipart(requests.meter_configs)
+            for part in await self._channel.multipart(questions.METERS)
             for meter in answers.parse_meter_configs(part)
         ]
 
@@ -109,15 +109,6 @@ class Settler:
                 label, found.others, tables.SERVICE, tables.FILTER, tables.FORWARD,
             )  # fmt: skip
         self._others = found.others
-
-
-async def read_meters(channel: Channel) -> Meters:
-    """What meters there are to allot; none where the switch knows none. Raises SwitchLost."""
-    try:
-        parts = await channel.multipart(requests.meter_features)
-    except Refused:
-        return Meters(0)
-    return Meters(answers.parse_meter_features(b"".join(parts)))
 
 
 def _add(flow: Setting) -> Build:

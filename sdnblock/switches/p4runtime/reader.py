@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Final
 
 import grpc
 from finsy.proto import p4r
 
 from sdnblock.artifacts import BMV2_JSON, XDP_OBJECT
-from sdnblock.block import Action, Prefix, Source, Target
+from sdnblock.block import Action, Target
 from sdnblock.errors import SdnblockError, SwitchError
 from sdnblock.switches.driver import Capacity, Installed, Op, TableKind
 from sdnblock.switches.p4runtime.channel import open_channel
@@ -33,28 +32,15 @@ from sdnblock.switches.p4runtime.errors import plain
 from sdnblock.switches.p4runtime.pipeline import load_pipeline
 from sdnblock.switches.p4runtime.schema import Schema, read_schema
 from sdnblock.switches.p4runtime.session import Refused, Session
+from sdnblock.switches.reader import Entry, gather_installed
 from sdnblock.switches.settings import SwitchSettings
 
 _READ_CONFIG: Final = p4r.GetForwardingPipelineConfigRequest.P4INFO_AND_COOKIE
 _NO_SUCH_ENTRY: Final = frozenset({grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNKNOWN})
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One entry that a switch holds; ``action`` None: of the allowlist.
-
-    ``packets`` and ``bytes`` since it was inserted.
-    """
-
-    table: str
-    target: Target
-    action: Action | None
-    packets: int
-    bytes: int
-
-
-class Reader:
-    """A look into one switch. Methods raise SwitchError."""
+class P4RuntimeReader:
+    """A look into one switch; implements :class:`sdnblock.switches.reader.Reader`."""
 
     def __init__(self, session: Session, label: str, schema: Schema, pipeline: str) -> None:
         """Use :func:`open_reader`."""
@@ -91,14 +77,7 @@ class Reader:
 
     async def installed(self) -> Installed:
         """Everything of ours that the switch holds."""
-        installed = Installed()
-        async for entries in self.entries(counters=False):
-            for entry in entries:
-                if entry.action is not None:
-                    installed.blocks[entry.target] = entry.action
-                elif isinstance(entry.target, (Source, Prefix)):
-                    installed.allows.add(entry.target)
-        return installed
+        return await gather_installed(self)
 
     async def entry(self, target: Target) -> Entry | None:
         """The block entry of one target, None if there is none."""
@@ -145,7 +124,7 @@ class Reader:
 
 
 @asynccontextmanager
-async def open_reader(settings: SwitchSettings) -> AsyncIterator[Reader]:
+async def open_reader(settings: SwitchSettings) -> AsyncIterator[P4RuntimeReader]:
     """A reader of one switch, for the time of the context.
 
     Raises SwitchError: not reached, no pipeline, or one that is not sdnblock's.
@@ -171,7 +150,7 @@ async def open_reader(settings: SwitchSettings) -> AsyncIterator[Reader]:
         except SwitchError as error:
             raise SwitchError(f"{label}: {error}") from None
         what = _recognise(settings, config.cookie.cookie)
-        yield Reader(session, label, schema, f"P4Runtime{version}, {what}")
+        yield P4RuntimeReader(session, label, schema, f"P4Runtime{version}, {what}")
     finally:
         await session.close()
 
