@@ -65,9 +65,10 @@ class Scanner(Detector):
         """A finding, if a request bears one of the names."""
         message = event.message
         agent, sender = message.first("user-agent"), message.first("from")
-        if agent.lower().startswith(self._agents):
+        small_agent, small_sender = agent.lower(), sender.lower()
+        if small_agent.startswith(self._agents) or self._more.agent(small_agent):
             mark = f"User-Agent {agent[:60]!a}"
-        elif sender.lower().startswith(self._froms):
+        elif small_sender.startswith(self._froms) or self._more.sender(small_sender):
             mark = f"From {sender[:60]!a}"
         else:
             return ()
