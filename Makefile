@@ -8,7 +8,7 @@ SHELL_VENV := .venv-shell
 BASE_PACKAGES := python3 python3-venv libbpf1 iproute2 procps util-linux ethtool redis-server redis-tools
 DEMO_PACKAGES := $(BASE_PACKAGES) kamailio sip-tester sipvicious
 TEST_PACKAGES := $(DEMO_PACKAGES) clang llvm libbpf-dev linux-libc-dev libc6-dev tcpdump openssl nftables \
-    mininet iputils-ping openvswitch-switch fail2ban python3-pyinotify
+    mininet iputils-ping openvswitch-switch fail2ban python3-pyinotify kamailio-redis-modules
 
 .PHONY: help demo test test-bmv2 fuzz bench compare attacks lab p4 xdp lint packages clean
 

@@ -24,6 +24,7 @@ from sdnblock.blocklist.safety import SafetySettings
 from sdnblock.blocklist.settings import KamailioSettings, RedisSettings
 from sdnblock.config_evidence import read_hep, read_kamailio
 from sdnblock.config_switches import read_switches
+from sdnblock.detect.numbers import NumberSettings, number_of
 from sdnblock.detect.outcome_walk import OutcomeWalkSettings
 from sdnblock.detect.proof import ProofSettings
 from sdnblock.detect.registry import ENTRIES, DetectSettings
@@ -73,6 +74,7 @@ class Config:
     controller: ControllerSettings = field(default_factory=ControllerSettings)
     hep: HepSettings = field(default_factory=HepSettings)
     kamailio: KamailioSettings = field(default_factory=KamailioSettings)
+    numbers: NumberSettings = field(default_factory=NumberSettings)
 
     def switch(self, name: str) -> SwitchSettings:
         """A switch by its name. Raises ConfigError that lists the known ones."""
@@ -144,8 +146,11 @@ def parse_config(data: Mapping[str, Any], source: Path | None) -> Config:
     safety = _safety(top.table("safety"))
     controller = _controller(top.table("controller"))
     hep, kamailio = read_hep(top, safety), read_kamailio(top, safety, _redis)
+    numbers = _numbers(top.table("numbers"))
     top.finish()
-    return Config(source, redis, switches, allowed, safety, detect, controller, hep, kamailio)
+    return Config(
+        source, redis, switches, allowed, safety, detect, controller, hep, kamailio, numbers
+    )
 
 
 def _redis(table: Table) -> RedisSettings:
@@ -224,6 +229,14 @@ def _detect(table: Table) -> DetectSettings:
     given.append(read_dataclass(table.table("proof"), ProofSettings))
     table.finish()
     return DetectSettings.with_(*given)
+
+
+def _numbers(table: Table) -> NumberSettings:
+    settings = read_dataclass(table, NumberSettings)
+    for text in settings.never:
+        if number_of(text) != text:
+            raise table.error("never", f"{text!a} is not a number as it is dialled: digits, +")
+    return settings
 
 
 def _safety(table: Table) -> SafetySettings:

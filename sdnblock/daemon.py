@@ -28,12 +28,14 @@ from sdnblock.controller.feed import Feed
 from sdnblock.controller.hub import Hub
 from sdnblock.controller.judging import Judging
 from sdnblock.controller.marking import Marking
+from sdnblock.controller.numbers import Numbers
 from sdnblock.controller.remembering import Remembering
 from sdnblock.controller.reporting import Reporting
 from sdnblock.controller.saver import Saver
 from sdnblock.controller.servers import Servers
 from sdnblock.controller.session import Session
 from sdnblock.detect.engine import Engine
+from sdnblock.detect.numbers import TestNumbers
 from sdnblock.detect.registry import NAMES as DETECTORS
 from sdnblock.detect.scanner import ScannerSettings
 from sdnblock.detect.sides import Sides
@@ -66,6 +68,7 @@ class Daemon:
         sides = Sides(config.safety.own_prefixes)
         self._engine = Engine(config.detect, sides, self.hub.named_by)
         self.servers = Servers(config, sides)
+        self._numbers = TestNumbers(config.numbers, self._engine.credit, self._engine.memory)
         self.sessions: list[Session] = []
         self._marking: Marking | None = None
         self._stop = asyncio.Event()
@@ -138,13 +141,14 @@ class Daemon:
         )
         remembering = Remembering(self._engine.memory, store, self.hub)
         stack.push_async_callback(remembering.flush)
-        judging = Judging(self.hub, saver, self._engine, remembering.wait_ready)
+        judging = Judging(self.hub, saver, self._engine, remembering.wait_ready, (self._numbers,))
         tasks = [
             group.create_task(feed.run(), name="block list"),
             group.create_task(saver.run(), name="saver"),
             group.create_task(self._expire(), name="expiry"),
             group.create_task(remembering.run(), name="memory"),
             group.create_task(self._marking.run(), name="signatures"),
+            group.create_task(Numbers(self._numbers, store).run(), name="test numbers"),
             group.create_task(judging.run(), name="detectors"),
             group.create_task(self.servers.run(judging), name="SIP servers"),
         ]
@@ -194,6 +198,7 @@ class Daemon:
         if self._config.detect != fresh.detect:
             self._engine.configure(fresh.detect)
             self.servers.configure(fresh.detect)
+        self._numbers.settings = fresh.numbers
         if self._marking is not None:
             self._marking.set_file(fresh.detect.of(ScannerSettings).file)
         unchanged = (

@@ -48,6 +48,8 @@ class Keys:
         self.changes = f"{prefix}changes"
         self.meta = f"{prefix}meta"
         self.counters = f"{prefix}counters"
+        self.numbers = f"{prefix}testnumbers"
+        self.number_facts = f"{prefix}testnumbers:facts"
         self.signatures = f"{prefix}signatures"
         self.signature_facts = f"{prefix}signatures:facts"
 

@@ -187,3 +187,33 @@ for k = 1, 2 do redis.call('PEXPIRE', KEYS[k], ARGV[3]) end
 return redis.status_reply('OK')
 """
 )
+
+NUMBERS: Final = (
+    _CHECK
+    + """
+-- KEYS: zset, facts. ARGV: forget what was seen before this, how many to hold, time to live in
+-- ms, how many to forget at a time, then number, last seen, facts ... The first facts stay.
+local wrong = demand(KEYS[1], 'zset') or demand(KEYS[2], 'hash')
+if wrong then return wrong end
+for i = 5, #ARGV, 3 do
+  local held = redis.call('ZSCORE', KEYS[1], ARGV[i])
+  if not held or tonumber(held) < tonumber(ARGV[i + 1]) then
+    redis.call('ZADD', KEYS[1], ARGV[i + 1], ARGV[i])
+  end
+  redis.call('HSETNX', KEYS[2], ARGV[i], ARGV[i + 2])
+end
+local function forget(numbers)
+  for _, number in ipairs(numbers) do
+    redis.call('ZREM', KEYS[1], number)
+    redis.call('HDEL', KEYS[2], number)
+  end
+end
+forget(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[4]))
+local excess = redis.call('ZCARD', KEYS[1]) - tonumber(ARGV[2])
+if excess > 0 then
+  forget(redis.call('ZRANGE', KEYS[1], 0, math.min(excess, tonumber(ARGV[4])) - 1))
+end
+for k = 1, 2 do redis.call('PEXPIRE', KEYS[k], ARGV[3]) end
+return redis.status_reply('OK')
+"""
+)

@@ -29,6 +29,7 @@ from sdnblock.blocklist.kept import KeptStore
 from sdnblock.blocklist.keys import Keys, check_origin
 from sdnblock.blocklist.link import Link, Value
 from sdnblock.blocklist.marks import MarkStore
+from sdnblock.blocklist.numbers import NumberStore
 from sdnblock.blocklist.status import StatusStore
 from sdnblock.errors import TargetError
 
@@ -64,6 +65,8 @@ class Store(StatusStore):
         """What detection remembers."""
         self.signatures = MarkStore(self._link, keys, clock)
         """Scanners' marks."""
+        self.numbers = NumberStore(self._link, keys, clock)
+        """Test numbers."""
 
     async def add(self, claims: Sequence[Claim]) -> None:
         """Make the claims, atomically in chunks.

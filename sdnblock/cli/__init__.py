@@ -27,6 +27,7 @@ from sdnblock.errors import SdnblockError
 _COMMANDS: Final = {
     "block": "Block sources, prefixes and flows; see what is blocked and why.",
     "allow": "The allowlist: what is never dropped or limited, whoever asks.",
+    "numbers": "Numbers that convicted sources dialled, for voice routing.",
     "signatures": "Marks of attack tools that get a source blocked by its first packet.",
     "switch": "Look into switches: entries, counters, and what differs from the plan.",
     "shell": "Open p4runtime-shell on a switch.",

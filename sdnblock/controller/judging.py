@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from sdnblock.block import format_address
@@ -14,6 +14,7 @@ from sdnblock.controller.hub import Hub
 from sdnblock.controller.saver import Saver
 from sdnblock.detect.engine import Engine
 from sdnblock.detect.verdict import Conclusion, Lift, Report, Verdict
+from sdnblock.detect.witness import Witness
 from sdnblock.evidence.events import Evidence, FirstPacket
 from sdnblock.evidence.first_packet import read_first_packet
 from sdnblock.switches.driver import Driver
@@ -28,14 +29,25 @@ Ready = Callable[[], Awaitable[None]]
 class Judging:
     """Feeds evidence to the detectors and makes blocks of their verdicts.
 
-    ``ready`` waits until detection knows what it knew before the controller started.
+    ``ready`` waits until detection knows what it knew before the controller started;
+    ``witnesses`` are told all of it.
     """
 
-    def __init__(self, hub: Hub, saver: Saver, engine: Engine, ready: Ready) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        saver: Saver,
+        engine: Engine,
+        ready: Ready,
+        witnesses: Sequence[Witness] = (),
+    ) -> None:
         self._hub = hub
         self._saver = saver
         self._engine = engine
         self._ready = ready
+        self._witnesses = witnesses
+        for each in witnesses:
+            engine.add(each)
 
     async def wait_ready(self) -> None:
         """Wait until evidence can be judged."""
@@ -64,7 +76,11 @@ class Judging:
         self._conclude(self._engine.observe(event))
 
     def _conclude(self, conclusions: list[Conclusion]) -> None:
+        now = time.time()
         for each in conclusions:
+            enforced = isinstance(each, Report) or not self._hub.allows.allows(each.target)
+            for witness in self._witnesses:
+                witness.concluded(each, now, enforced)
             if isinstance(each, Report):
                 _log.warning("%s: %s: %s", each.detector, format_address(each.source), each.reason)
             elif isinstance(each, Lift):
