@@ -53,6 +53,7 @@ class World:
         call: str = "",
         cseq: int = 1,
         nonce: str = "",
+        realm: str = "r",
         to_tag: str = "",
         protocol: int = UDP,
         branch: str = "",
@@ -73,7 +74,7 @@ class World:
             text += f"Via: SIP/2.0/UDP {source}:{port};branch={branch}\r\n"
         if nonce:
             text += (
-                f'Authorization: Digest username="{who}", realm="r", nonce="{nonce}",'
+                f'Authorization: Digest username="{who}", realm="{realm}", nonce="{nonce}",'
                 f' response="0"\r\n'
             )
         self.send(source, port, text + "\r\n", protocol, established=established)
@@ -89,6 +90,7 @@ class World:
         *,
         port: int = 5060,
         nonce: str = "",
+        realm: str = "r",
         stale: bool = False,
         protocol: int = UDP,
         branch: str = "",
@@ -104,7 +106,7 @@ class World:
             text += f"Via: SIP/2.0/UDP {source}:{port};branch={branch};received={source}\r\n"
         if nonce:
             flag = ", stale=true" if stale else ""
-            text += f'WWW-Authenticate: Digest realm="r", nonce="{nonce}"{flag}\r\n'
+            text += f'WWW-Authenticate: Digest realm="{realm}", nonce="{nonce}"{flag}\r\n'
         self.answer(source, port, text + "\r\n", protocol)
 
     def ask(self, source: str, method: str, user: str, status: int, **more: object) -> None:

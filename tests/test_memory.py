@@ -319,15 +319,48 @@ def test_until_all_is_known_everybody_has_credit() -> None:
     assert [verdict.action for verdict in world.verdicts] == [Action.WATCH, Action.DROP]
 
 
-def test_a_completed_call_earns_credit_and_an_answer_alone_does_not() -> None:
+def call_of(world: World, source: str, seconds: float, *, ack: bool = True, ours: bool = False,
+            tag: str = "") -> None:  # fmt: skip
+    """A call that no credential was asked for, and its end."""
+    call, cseq = world.request(source, "INVITE", "1002")
+    world.response(source, 200, call, cseq, "INVITE")
+    if ack:
+        world.request(source, "ACK", "1002", call=call, cseq=cseq, to_tag=tag_for(call))
+    world.now += seconds
+    if ours:
+        world.answer(
+            source, 5060, "BYE sip:x@192.0.2.20 SIP/2.0\r\nTo: <sip:x@b>;tag=f\r\n"
+            f"From: <sip:y@b>;tag={tag or tag_for(call)}\r\nCall-ID: {call}\r\n"
+            "CSeq: 1 BYE\r\n\r\n",
+        )  # fmt: skip
+    else:
+        world.request(source, "BYE", "1002", call=call, cseq=2, to_tag=tag or tag_for(call))
+
+
+def test_calls_that_last_earn_credit_and_are_not_bought_quickly() -> None:
     world = World()
     for user in ("1", "2", "3"):
         world.ask("192.0.2.99", "INVITE", user, 486)  # our tags are seen to be random
-    call, cseq = world.request("192.0.2.20", "INVITE", "1002")
-    world.response("192.0.2.20", 200, call, cseq, "INVITE")
-    assert not world.engine.credit.has(parse_address("192.0.2.20"), world.now)
-    world.request("192.0.2.20", "ACK", "1002", call=call, cseq=cseq, to_tag=tag_for(call))
-    assert world.engine.credit.has(parse_address("192.0.2.20"), world.now)
+    trunk, buyer = "192.0.2.20", "203.0.113.66"
+
+    def has(source: str) -> bool:
+        return world.engine.credit.has(parse_address(source), world.now)
+
+    for _ in range(50):
+        call_of(world, buyer, 10.0)  # fifty within less than an hour
+        call_of(world, buyer, 1.0)
+    assert not has(buyer)
+    for ours in (False, True, False):
+        assert not has(trunk)
+        call_of(world, trunk, 10.0, ours=ours)
+        world.now += 1800
+    assert has(trunk)
+    for source, kept in (("192.0.2.21", {"seconds": 5.0}), ("192.0.2.22", {"ack": False}),
+                         ("192.0.2.23", {"tag": "guessed"})):  # fmt: skip
+        for _ in range(5):
+            call_of(world, source, **{"seconds": 20.0, **kept})  # type: ignore[arg-type]
+            world.now += 1800
+        assert not has(source)
 
 
 def test_credit_is_written_now_and_then_only() -> None:

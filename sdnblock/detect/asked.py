@@ -28,12 +28,13 @@ class Asked:
 
     __slots__ = (
         "_again", "call_id", "contact_text", "credential_text", "established", "expires_text",
-        "from_text", "local", "local_port", "method", "protocol", "remote", "remote_port",
+        "from_text", "local", "local_port", "method", "protocol", "realms", "remote", "remote_port",
         "size", "time", "to_text", "uri_text", "user_agent",
     )  # fmt: skip
 
-    def __init__(self, event: SipSeen, credential_text: str) -> None:
-        """``credential_text`` is that of its credentials that counts."""
+    def __init__(self, event: SipSeen, credential_text: str, realms: tuple[str, ...]) -> None:
+        """``credential_text`` is that of its credentials that counts, ``realms`` are those of
+        all."""
         message = event.message
         get = message.fields.get
         self.time = event.time
@@ -49,6 +50,7 @@ class Asked:
         self.to_text = get("to", "")
         self.call_id = get("call-id", "")
         self.credential_text = credential_text
+        self.realms = realms
         self.contact_text = get("contact", "")
         if message.repeated:
             self.contact_text = _JOIN.join(message.values("contact"))

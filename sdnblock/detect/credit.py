@@ -1,7 +1,8 @@
-"""Credit: sources that have shown to be honest lately, by a credential or a completed call.
+"""Credit: sources that have shown to be honest lately, by a credential or by completed calls.
 
-It cannot be forged: both need round trips, and a credential of ours. A source is an IPv4 host
-or an IPv6 /64, as in verdicts. Credit outlives a restart of the controller.
+It cannot be forged: both need round trips, and a credential of ours, or calls that last (see
+``lasting.py``). A source is an IPv4 host or an IPv6 /64, as in verdicts. Credit outlives a
+restart of the controller.
 """
 
 from __future__ import annotations
@@ -44,16 +45,19 @@ class Credit:
         self._earned: Kept[bytes, float] = memory.keep(KIND)
 
     def note(self, outcome: Outcome) -> bool:
-        """An accepted credential that answered a challenge of ours earns credit; so does a call
-        that was taken, and this acknowledged. True if the source had none before."""
-        called = outcome.proven and outcome.method == "INVITE"
-        if not outcome.accepted or not (outcome.challenged or called):
+        """An accepted credential that answered a challenge of ours earns credit. True if the
+        source had none before."""
+        if not outcome.accepted or not outcome.challenged:
             return False
-        new = not self.has(outcome.remote, outcome.time)
-        site = site_of(outcome.remote)
+        return self.earn(outcome.remote, outcome.time)
+
+    def earn(self, address: bytes, now: float) -> bool:
+        """A source has earned credit. True if it had none before."""
+        new = not self.has(address, now)
+        site = site_of(address)
         before = self._earned.get(site)
-        fresh = before is None or outcome.time // _GRAIN != before // _GRAIN
-        self._earned.put(site, outcome.time, changed=fresh)
+        fresh = before is None or now // _GRAIN != before // _GRAIN
+        self._earned.put(site, now, changed=fresh)
         return new
 
     def has(self, address: bytes, now: float) -> bool:

@@ -11,12 +11,13 @@ from sdnblock.detect.finding import Finding
 from sdnblock.detect.flood.spoofing import Spoofing
 from sdnblock.detect.judge import Judge, Named, nobody_names
 from sdnblock.detect.kept import Memory
+from sdnblock.detect.lasting import LastingCalls
 from sdnblock.detect.proof import ProofSettings
 from sdnblock.detect.registry import DetectSettings, make_detectors
 from sdnblock.detect.sides import Sides
 from sdnblock.detect.signatures import Signatures
 from sdnblock.detect.tenants import Tenants
-from sdnblock.detect.transactions import Outcome, Transactions
+from sdnblock.detect.transactions import Transactions
 from sdnblock.detect.verdict import Conclusion, Lift
 from sdnblock.evidence.events import Evidence, OutcomeCrossed, RateCrossed, SipSeen
 
@@ -31,6 +32,7 @@ class Engine:
     def __init__(self, settings: DetectSettings, sides: Sides, named: Named = nobody_names) -> None:
         self._sides = sides
         self._transactions = Transactions()
+        self._lasting = LastingCalls()
         self.memory = Memory()
         """What outlives a restart, if somebody keeps it."""
         self.signatures = Signatures()
@@ -105,15 +107,19 @@ class Engine:
             if self._from_remote(event):
                 _call(self._glimpsed, event, findings)
         elif not self._from_remote(event):
+            if event.message.method == "BYE":
+                self._ended(event, event.destination)
             _call(self._ours, event, findings)
         else:
             _call(self._request, event, findings)
             if event.message.method == "ACK":
                 proved = self._transactions.acknowledged(event)
                 if proved is not None:
-                    self._earn(proved)
+                    self._lasting.answered(proved)
                     _call(self._proved, proved, findings)
             elif self._transactions.request(event):
+                if event.message.method == "BYE":
+                    self._ended(event, event.source)
                 self._tenants.request(event)
                 _call(self._begun, event, findings)
 
@@ -125,12 +131,14 @@ class Engine:
         outcome = self._transactions.response(event)
         if outcome is not None:
             self._tenants.note(outcome)
-            self._earn(outcome)
+            self._lasting.answered(outcome)
+            if self.credit.note(outcome):
+                self._lifts += self._judge.pardon(outcome.remote, outcome.time)
             _call(self._outcome, outcome, findings)
 
-    def _earn(self, outcome: Outcome) -> None:
-        if self.credit.note(outcome):
-            self._lifts += self._judge.pardon(outcome.remote, outcome.time)
+    def _ended(self, bye: SipSeen, remote: bytes) -> None:
+        if self._lasting.ended(bye, remote) and self.credit.earn(remote, bye.time):
+            self._lifts += self._judge.pardon(remote, bye.time)
 
     def _from_remote(self, event: SipSeen) -> bool:
         if event.inbound is not None:

@@ -3,12 +3,12 @@
 A threshold random walk (Jung et al., 2004) as a saturating integer: a definitive failure adds
 4, a success takes 3 away, never below 0; 16 convicts, which an attacker who always fails
 reaches with the fourth. Only failures about different users count: a phone that calls one
-wrong number ten times has made one mistake.
+wrong number ten times has made one mistake. What our users ask for with their credential, from
+where it was accepted lately, does not count: customers may dial what they like.
 
-Sees: 404, 410, 484, 485 and 604 to REGISTER, OPTIONS and INVITE. Cannot see: servers that
-give the same answer for users that exist and users that do not, and scans spread over many
-sources. A source with credit needs four times as much and is only limited: trunks dial wrong
-numbers all day.
+Sees: 404, 410, 484, 485 and 604 to REGISTER, OPTIONS, INVITE, SUBSCRIBE and MESSAGE. Cannot see:
+servers that give the same answer for users that exist and users that do not, and scans spread
+over many sources. A source with credit needs four times as much and is limited at worst.
 """
 
 from __future__ import annotations
@@ -18,14 +18,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from sdnblock.block import Action
 from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
+from sdnblock.detect.site import site_of
 from sdnblock.detect.transactions import Outcome
 from sdnblock.evidence.grade import Grade
 
 NAME: Final = "enumeration"
 
 _DEFINITIVE: Final = frozenset({404, 410, 484, 485, 604})
+_EXISTS: Final = frozenset({*range(200, 300), 408, 480, 486, 487, 600, 603})
+"""There is such a user: he answered, is busy, away, or was not waited for."""
 _METHODS: Final = frozenset({"REGISTER", "OPTIONS", "INVITE", "SUBSCRIBE", "MESSAGE"})
 _MOST: Final = 100_000
 _USERS: Final = 64
@@ -61,14 +65,17 @@ class Enumeration(Detector):
     def __init__(self, settings: EnumerationSettings, shared: Shared) -> None:
         self._settings = settings
         self._credit = shared.credit
+        self._tenants = shared.tenants
         self._walks: OrderedDict[bytes, _Walk] = OrderedDict()
 
     def outcome(self, outcome: Outcome) -> Iterable[Finding]:
         """A finding, when a source's walk crosses its threshold."""
         if outcome.method not in _METHODS:
             return
+        if self._is_customer(outcome):
+            return
         walk = self._walk(outcome)
-        if 200 <= outcome.status < 300:
+        if outcome.status in _EXISTS:
             walk.score = max(0, walk.score - self._settings.success)
             return
         if outcome.status not in _DEFINITIVE or outcome.user in walk.users:
@@ -79,31 +86,41 @@ class Enumeration(Detector):
         walk.failures += 1
         walk.proven += outcome.proven
         threshold = self._settings.threshold
-        if self._credit.has(outcome.remote, outcome.time):
+        credit = self._credit.has(outcome.remote, outcome.time)
+        if credit:
             threshold *= self._settings.credit_factor
         if walk.score < threshold:
             return
-        del self._walks[outcome.remote]
+        del self._walks[site_of(outcome.remote)]
         grade = Grade.PROVEN if walk.proven >= 3 else Grade.SPOOFABLE
         reason = (
             f"asked for {walk.failures} users that do not exist"
             f" (last {outcome.user[:40]!a}) within {outcome.time - walk.first:.1f} s"
         )
-        yield Finding(NAME, outcome.remote, grade, reason)
+        at_most = Action.LIMIT if credit else None
+        yield Finding(NAME, outcome.remote, grade, reason, at_most=at_most)
 
     def proved(self, outcome: Outcome) -> Iterable[Finding]:
         """A failure that counted already is acknowledged: it was no forgery."""
-        walk = self._walks.get(outcome.remote)
+        walk = self._walks.get(site_of(outcome.remote))
         if walk is not None and outcome.status in _DEFINITIVE and outcome.user in walk.users:
             walk.proven += 1
         return ()
 
+    def _is_customer(self, outcome: Outcome) -> bool:
+        """Whether one of our users asked, from where his credential was taken lately."""
+        digest = outcome.asked.digest if outcome.challenged and not outcome.rejected else None
+        return digest is not None and self._tenants.has(
+            outcome.remote, digest.get("username"), outcome.time
+        )
+
     def _walk(self, outcome: Outcome) -> _Walk:
-        walk = self._walks.get(outcome.remote)
+        site = site_of(outcome.remote)
+        walk = self._walks.get(site)
         if walk is None or outcome.time - walk.last > self._settings.memory:
-            walk = self._walks[outcome.remote] = _Walk(outcome.time, outcome.time)
+            walk = self._walks[site] = _Walk(outcome.time, outcome.time)
             if len(self._walks) > _MOST:
                 self._walks.popitem(last=False)
         walk.last = outcome.time
-        self._walks.move_to_end(outcome.remote)
+        self._walks.move_to_end(site)
         return walk

@@ -29,6 +29,8 @@ class Finding:
     seconds: float | None = None
     """For how long; None: what the grade and the source's past say. Of a report: for how long
     the detector will not be told to say so again (None: a day)."""
+    longest: float | None = None
+    """Never for longer, whatever the source's past says."""
     user: str = ""
     """The user it is about, where there is one."""
     despite_credit: bool = False

@@ -105,6 +105,8 @@ class Judge:
             action = Action.LIMIT if spared else Action.DROP
             rung = _rung(past, finding.flow is not None, now) + named
             seconds = finding.seconds or LADDER[min(rung, len(LADDER) - 1)]
+        if finding.longest is not None:
+            seconds = min(seconds, finding.longest)
         if finding.at_most is not None and finding.at_most.strength < action.strength:
             action = finding.at_most
         return action, seconds

@@ -105,6 +105,12 @@ class Tenants:
         fresh = ports is not None and 0 <= now - ports[0] < 2 * _PORTS_FOR
         return max(1, len(ports[1]) if ports and fresh else 0, self.count(address, now))
 
+    def has(self, address: bytes, user: str, now: float) -> bool:
+        """Whether ``user`` is there."""
+        users = self._users.get(site_of(address))
+        last = users.get(user[:_LONGEST]) if users is not None else None
+        return last is not None and now - last <= LIFETIME
+
     def alone(self, address: bytes, user: str, now: float) -> bool:
         """Whether ``user`` is there and nobody else is."""
         return self._live(address, now) == [user]

@@ -12,6 +12,7 @@ sent; or the ACK of a final response, which repeats our To tag (RFC 3261, 17.1.1
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,7 +21,7 @@ from sdnblock.detect.asked import Asked
 from sdnblock.detect.proof import Nonces, ProofSettings, Tags
 from sdnblock.evidence.events import SipSeen
 from sdnblock.evidence.sip import SipMessage
-from sdnblock.evidence.sip_values import parse_digest
+from sdnblock.evidence.sip_values import Digest, parse_digest
 
 _LIFETIME: Final = 64.0
 """Seconds for which a request waits for its response (64 * T1 = 32 s, and its ACK)."""
@@ -57,8 +58,9 @@ class Outcome:
     """Whether the request carried a credential."""
     challenged: bool
     """Whether that answered a challenge of ours, whoever was sent it."""
-    stale: bool
-    """Whether we only said that the nonce was too old."""
+    rejected: bool
+    """Whether we refused its credential: not for its age, and in the realm it was for. What a
+    403 is about, nobody can say: it is told as rejected."""
     proven: bool
     """Whether it needed a round trip with the remote."""
     asked: Asked
@@ -105,8 +107,8 @@ class Transactions:
                 known.asked.established |= event.established
                 return False
             self._drop(key, known)
-        text, nonce = self._credential(message)
-        asked = Asked(event, text)
+        text, nonce, realms = self._credential(message)
+        asked = Asked(event, text, realms)
         challenged = answered = False
         if nonce:
             challenged = self._nonces.known(nonce)
@@ -129,12 +131,11 @@ class Transactions:
             return None
         asked = pending.asked
         proven = pending.answered or (asked.protocol == TCP and _on_same_connection(asked, event))
-        challenge = message.challenge
-        stale = challenge is not None and challenge.get("stale").lower() == "true"
         outcome = pending.outcome = Outcome(
             event.time, asked.remote, asked.remote_port, asked.local, asked.local_port,
             asked.protocol, asked.method, asked.about, message.status,
-            bool(asked.credential_text), pending.challenged, stale, proven, asked, message.to_tag,
+            bool(asked.credential_text), pending.challenged, _rejects(message, asked), proven,
+            asked, message.to_tag,
         )  # fmt: skip
         if asked.method == "INVITE" and outcome.to_tag:
             self._tags.sent(outcome.to_tag)
@@ -153,24 +154,27 @@ class Transactions:
         return pending.outcome
 
     def _challenged(self, event: SipSeen) -> None:
-        message = event.message
-        for name in ("www-authenticate", "proxy-authenticate"):
-            for text in message.values(name)[:_CREDENTIALS]:
-                self._nonces.sent(
-                    _nonce(text), event.source, event.destination, event.time,
-                    sampled=event.sampled,
-                )  # fmt: skip
+        for digest in _challenges(event.message):
+            self._nonces.sent(
+                digest.get("nonce"), event.source, event.destination, event.time,
+                sampled=event.sampled,
+            )  # fmt: skip
 
-    def _credential(self, message: SipMessage) -> tuple[str, str]:
-        """The credential that counts, and its nonce: of several, one with a nonce of ours."""
+    def _credential(self, message: SipMessage) -> tuple[str, str, tuple[str, ...]]:
+        """The credential that counts (of several, one with a nonce of ours), its nonce, and
+        the realms of all."""
         if not message.fields.keys() & _CARRYING:
-            return "", ""
-        found = [*message.values("authorization"), *message.values("proxy-authorization")]
-        nonces = [_nonce(text) for text in found[:_CREDENTIALS]]
-        for text, nonce in zip(found, nonces, strict=False):
-            if self._nonces.known(nonce):
-                return text, nonce
-        return found[0], nonces[0]
+            return "", "", ()
+        texts = [*message.values("authorization"), *message.values("proxy-authorization")]
+        found = []
+        for text in texts[:_CREDENTIALS]:
+            digest = parse_digest(text)
+            if digest is not None:
+                found.append((text, digest.get("nonce"), digest.get("realm")))
+        if not found:
+            return "", "", ()
+        chosen = next((each for each in found if self._nonces.known(each[1])), found[0])
+        return *chosen[:2], tuple(each[2] for each in found)
 
     def _forget(self, now: float) -> None:
         while self._pending:
@@ -189,9 +193,25 @@ class Transactions:
             )
 
 
-def _nonce(text: str) -> str:
-    digest = parse_digest(text)
-    return digest.get("nonce") if digest is not None else ""
+def _challenges(message: SipMessage) -> Iterator[Digest]:
+    for name in ("www-authenticate", "proxy-authenticate"):
+        for text in message.values(name)[:_CREDENTIALS]:
+            digest = parse_digest(text)
+            if digest is not None:
+                yield digest
+
+
+def _rejects(message: SipMessage, asked: Asked) -> bool:
+    """Whether a response refuses the credential of its request."""
+    if not asked.credential_text:
+        return False
+    if message.status not in _CHALLENGES:
+        return message.status == 403
+    challenges = list(_challenges(message))
+    if any(each.get("stale").lower() == "true" for each in challenges):
+        return False
+    realms = {each.get("realm") for each in challenges}
+    return not realms or any(realm in realms for realm in asked.realms)
 
 
 def _on_same_connection(asked: Asked, response: SipSeen) -> bool:

@@ -1,0 +1,140 @@
+"""What is remembered of rejected and of accepted credentials, for detector ``brute-force``."""
+
+from __future__ import annotations
+
+import enum
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+_USERS: Final = 64
+"""Users told apart at an address."""
+_PORTS: Final = 64
+_STRANGERS: Final = 4096
+_NONCES: Final = 50_000
+_FLOWS: Final = 100_000
+_DAY: Final = 86400.0
+
+
+class Sort(enum.IntEnum):
+    """How sure it is that a rejected credential came from where it seems to."""
+
+    PROVEN = 0
+    OURS = 1
+    """It answered a challenge of ours that others may know too."""
+    UNKNOWN = 2
+    """Nobody saw us send what it answered."""
+
+
+@dataclass(slots=True)
+class UserGuesses:
+    """Of one user at one address, since he was last taken or convicted."""
+
+    first: float
+    counts: tuple[int, int, int] = (0, 0, 0)
+    """By :class:`Sort`."""
+
+
+class Guesses:
+    """The rejected credentials of one source."""
+
+    __slots__ = ("convicted", "first", "last", "ports", "strangers", "users")
+
+    def __init__(self, now: float) -> None:
+        self.first = self.last = now
+        self.users: dict[str, UserGuesses] = {}
+        self.ports: set[int] = set()
+        self.strangers: set[str] = set()
+        """Users who were tried and are not known there."""
+        self.convicted = False
+        """Whether a finding was made of it before."""
+
+    def note(self, user: str, port: int, sort: Sort, now: float) -> None:
+        """One more. :attr:`users` has ``user`` then."""
+        if not self.users:
+            self.first = now
+        self.last = now
+        mine = self.users.get(user)
+        if mine is None:
+            if len(self.users) >= _USERS:
+                del self.users[next(iter(self.users))]
+            mine = self.users[user] = UserGuesses(now)
+        proven, ours, unknown = mine.counts
+        mine.counts = (
+            proven + (sort is Sort.PROVEN),
+            ours + (sort is Sort.OURS),
+            unknown + (sort is Sort.UNKNOWN),
+        )
+        if len(self.ports) < _PORTS:
+            self.ports.add(port)
+
+    def stranger(self, user: str) -> None:
+        """A user was tried who is not known there."""
+        if len(self.strangers) < _STRANGERS:
+            self.strangers.add(user)
+
+    def total(self) -> tuple[int, int, int]:
+        """Rejections of all users, by sort."""
+        counts = [each.counts for each in self.users.values()]
+        return (
+            sum(each[0] for each in counts),
+            sum(each[1] for each in counts),
+            sum(each[2] for each in counts),
+        )
+
+    def forgive(self, user: str) -> None:
+        """The user knew his password after all."""
+        self.users.pop(user, None)
+        self.strangers.discard(user)
+
+    def restart(self, user: str) -> None:
+        """Count him anew."""
+        self.users.pop(user, None)
+
+    def clear(self, now: float) -> None:
+        """Begin again."""
+        self.users.clear()
+        self.ports.clear()
+        self.first = now
+
+
+class AcceptedNonces:
+    """Nonces by the user who was taken with them. Servers forget them, and phones do not."""
+
+    def __init__(self) -> None:
+        self._users: OrderedDict[str, str] = OrderedDict()
+
+    def note(self, nonce: str, user: str) -> None:
+        """A credential was accepted."""
+        if nonce and len(nonce) <= 256:
+            self._users[nonce] = user[:100]
+            self._users.move_to_end(nonce)
+            if len(self._users) > _NONCES:
+                self._users.popitem(last=False)
+
+    def has(self, nonce: str, user: str) -> bool:
+        """Whether ``user`` was."""
+        return self._users.get(nonce) == user[:100]
+
+
+class FlowUsers:
+    """Users whose credentials were taken from a flow (source and port) within a day: two of
+    them, which is enough to know that another one is there."""
+
+    def __init__(self) -> None:
+        self._users: OrderedDict[tuple[bytes, int], list[tuple[str, float]]] = OrderedDict()
+
+    def note(self, flow: tuple[bytes, int], user: str, now: float) -> None:
+        """A credential was accepted."""
+        known = self._users.setdefault(flow, [])
+        known[:] = [(user[:100], now), *(each for each in known if each[0] != user[:100])][:2]
+        self._users.move_to_end(flow)
+        if len(self._users) > _FLOWS:
+            self._users.popitem(last=False)
+
+    def others(self, flow: tuple[bytes, int], user: str, now: float) -> str:
+        """Another user of the flow, empty if none is known."""
+        for name, last in self._users.get(flow, ()):
+            if name != user[:100] and now - last <= _DAY:
+                return name
+        return ""
