@@ -10,10 +10,13 @@ from sdnblock.detect.bruteforce import BruteForce, BruteForceSettings
 from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.enumeration import Enumeration, EnumerationSettings
 from sdnblock.detect.flood.detector import Floods, FloodSettings
+from sdnblock.detect.foreign_domain import ForeignDomain, ForeignDomainSettings
 from sdnblock.detect.fraud.detector import Fraud, FraudSettings
+from sdnblock.detect.injection import Injection, InjectionSettings
 from sdnblock.detect.outcome_walk import OutcomeWalk, OutcomeWalkSettings
 from sdnblock.detect.request_rate import RequestRate, RequestRateSettings
 from sdnblock.detect.scanner import Scanner, ScannerSettings
+from sdnblock.detect.weak_digest import WeakDigest, WeakDigestSettings
 
 S = TypeVar("S")
 
@@ -39,6 +42,9 @@ ENTRIES: Final = (
     Entry(Scanner.name, ScannerSettings, Scanner),
     Entry(Enumeration.name, EnumerationSettings, Enumeration),
     Entry(BruteForce.name, BruteForceSettings, BruteForce),
+    Entry(WeakDigest.name, WeakDigestSettings, WeakDigest),
+    Entry(ForeignDomain.name, ForeignDomainSettings, ForeignDomain),
+    Entry(Injection.name, InjectionSettings, Injection),
     Entry(Fraud.name, FraudSettings, Fraud),
     Entry(Floods.name, FloodSettings, Floods),
 )

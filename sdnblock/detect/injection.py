@@ -1,0 +1,143 @@
+"""Detector ``injection``: what no phone writes into a header.
+
+Sees: fragments of SQL, shell commands, format strings, scripts, paths that climb, control
+characters and overlong names in From, To, Contact, User-Agent, the Request-URI and the
+credential's username, also percent-encoded, in one packet. Cannot see: headers that are not
+read here, bodies, and what is encoded twice. The packet can be forged unless its TCP
+connection is known to stand: the verdict is spoofable, and never drops a source with credit.
+
+Every pattern asks for more than one odd character: names have apostrophes (O'Brien, Côte
+D'Or), dialled numbers stars and squares, and misconfigured exchanges send ``${EXTEN}``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote
+
+from sdnblock.detect.detector import Detector, Shared
+from sdnblock.detect.finding import Finding
+from sdnblock.evidence.events import SipSeen
+from sdnblock.evidence.grade import Grade
+from sdnblock.evidence.sip import SipMessage
+
+NAME: Final = "injection"
+
+_COMMANDS: Final = (
+    "wget|curl|nc|ncat|bash|sh|cat|rm|id|uname|whoami|nslookup|ping|sleep|chmod|tftp|busybox|echo"
+)
+_KINDS: Final = (
+    ("SQL", r"'[ )]*(?:or|and)\b[^<>@]{0,40}?(?:=|\blike\b|\bis\b|--|#)"),
+    ("SQL", r"'[ )]*(?:--|;|\|\||/\*)"),
+    ("SQL", r"['\")][ )+]*union[ +]+(?:all[ +]+)?select\b"),
+    ("SQL", r"[;'][ ]*(?:drop|delete|insert|update|exec|alter|truncate|select)[ +]+[\w*]"),
+    ("SQL", r"['(=][ ]*(?:sleep|benchmark|pg_sleep|waitfor[ ]+delay|xp_cmdshell)[ ]*\("),
+    ("a shell command", rf"[;|&][ ]*(?:/bin/|/usr/bin/)?(?:{_COMMANDS})(?:[ +]+[\w/.-]|\$ifs)"),
+    ("a shell command", rf"\$\([ ]*(?:/bin/|/usr/bin/)?(?:{_COMMANDS})\b"),
+    ("a shell command", rf"`[ ]*(?:/bin/|/usr/bin/)?(?:{_COMMANDS})\b[^`]{{0,200}}`"),
+    ("a shell command", r"\$\{(?:jndi|ifs|env:|lower:|upper:|::-)"),
+    ("a shell command", r"\([ ]*\)[ ]*\{[ ]*:;"),
+    ("a format string", r"(?:%[0-9]{0,4}\$?[nspx]){2}"),
+    ("a script", r"<[ /]*(?:script|iframe|img[ /]|svg[ />]|body[ ]+on)"),
+    ("a path that climbs", r"\.\.[/\\]\.\.[/\\]"),
+    ("a path of the server", r"/etc/(?:passwd|shadow)"),
+    ("control characters", r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"),
+)  # fmt: skip
+_MARKS: Final = re.compile(
+    r"['`$|%(&\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\.\.|<(?!sip|urn|tel)|/etc/|\"[ )+]*union"
+    rf"|;[ ]*(?:/|drop|delete|insert|update|exec|alter|truncate|select|{_COMMANDS})"
+)
+"""What stands in every one of them: most honest messages are done with after this."""
+_EACH: Final = tuple((what, re.compile(pattern)) for what, pattern in _KINDS)
+_FIELDS: Final = ("from", "to", "contact", "user-agent")
+_CREDENTIALS: Final = ("authorization", "proxy-authorization")
+
+
+@dataclass(frozen=True, slots=True)
+class InjectionSettings:
+    """``[detect.injection]``: longer names than ``longest`` characters convict as well."""
+
+    enabled: bool = True
+    longest: int = field(default=256, metadata={"least": 64, "most": 1024})
+    """Characters of a user in a URI."""
+    longest_agent: int = field(default=512, metadata={"least": 64, "most": 1024})
+    """Characters of a User-Agent."""
+
+
+class Injection(Detector):
+    """Looks at single requests; remembers nothing."""
+
+    name = NAME
+
+    def __init__(self, settings: InjectionSettings, shared: Shared) -> None:
+        self._settings = settings
+
+    def glimpsed(self, event: SipSeen) -> Iterable[Finding]:
+        """What is there of a request is enough to look at."""
+        return self.begun(event)
+
+    def begun(self, event: SipSeen) -> Iterable[Finding]:
+        """A finding, if a request holds what no phone sends."""
+        found = self._found(event.message)
+        if found is None:
+            return ()
+        grade = Grade.PROVEN if event.established else Grade.SPOOFABLE
+        where, what, text = found
+        reason = f"{event.message.method} with {what} in {where}: {text[:80]!a}"
+        return (Finding(NAME, event.source, grade, reason),)
+
+    def _found(self, message: SipMessage) -> tuple[str, str, str] | None:
+        """(where, what, the text), of the first that is found."""
+        fields = message.fields
+        values = [message.uri]
+        values += [fields[name] for name in _FIELDS if name in fields]
+        for name in _CREDENTIALS:
+            if name in fields:
+                values += [credential.get("username") for credential in message.credentials[:8]]
+                break
+        text = "\n".join(values)
+        if "%" in text:
+            text = f"{text}\n{unquote(text)}"
+        found = _explained(message) if _MARKS.search(text.lower()) else None
+        return found or self._overlong(message)
+
+    def _overlong(self, message: SipMessage) -> tuple[str, str, str] | None:
+        if len(message.uri) > self._settings.longest and message.request_uri is not None:
+            user = message.request_uri.user
+            if len(user) > self._settings.longest:
+                return "the Request-URI", f"a user of {len(user)} characters", user
+        if all(len(value) <= self._settings.longest for value in message.fields.values()):
+            return None
+        for name, address in (("from", message.from_), ("to", message.to)):
+            long = len(message.first(name)) > self._settings.longest
+            if long and address is not None and len(address.user) > self._settings.longest:
+                what = f"a user of {len(address.user)} characters or more"
+                return _NAMES[name], what, address.user
+        agent = message.first("user-agent")
+        if len(agent) > self._settings.longest_agent:
+            return "User-Agent", f"{len(agent)} characters or more", agent
+        return None
+
+
+_NAMES: Final = {
+    "from": "From",
+    "to": "To",
+    "contact": "Contact",
+    "user-agent": "User-Agent",
+}
+
+
+def _explained(message: SipMessage) -> tuple[str, str, str] | None:
+    """Where it is and what."""
+    named = [("the Request-URI", message.uri)]
+    named += [(_NAMES[name], message.first(name)) for name in _FIELDS]
+    named += [("the username", credential.get("username")) for credential in message.credentials]
+    for where, value in named:
+        for text in (value, unquote(value)):
+            for what, pattern in _EACH:
+                if found := pattern.search(text.lower()):
+                    return where, what, text[max(0, found.start() - 8) :]
+    return None
