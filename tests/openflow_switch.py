@@ -96,10 +96,18 @@ class Vswitch:
         await self.vswitchd.wait(5)
         await self.start_switch()
 
-    async def controller(self, *addresses: str) -> None:
+    async def add_bridge(self, name: str, datapath_id: int) -> None:
+        """Another bridge, without ports."""
+        await self.vsctl(
+            *("add-br", name, "--", "set", "bridge", name, "datapath_type=netdev"),
+            *("protocols=OpenFlow13", f"other-config:datapath-id={datapath_id:016x}"),
+            "fail_mode=secure",
+        )
+
+    async def controller(self, *addresses: str, bridge: str = "br0") -> None:
         """Connect to controllers, and again within a second whenever that ends."""
         await self.vsctl(
-            *("set-controller", "br0", *addresses, "--", "set", "bridge", "br0"),
+            *("set-controller", bridge, *addresses, "--", "set", "bridge", bridge),
             "other-config:disable-in-band=true",
         )
         for each in (await self.vsctl("--bare", "--columns=_uuid", "list", "controller")).split():
@@ -109,14 +117,14 @@ class Vswitch:
         """``ovs-vsctl WORDS``."""
         return await run("ovs-vsctl", f"--db=unix:{self.socket}", *words)
 
-    async def ofctl(self, command: str, *words: str) -> str:
-        """``ovs-ofctl COMMAND br0 WORDS``."""
-        bridge = f"{self.directory}/br0.mgmt"
-        return await run("ovs-ofctl", "-O", "OpenFlow13", command, f"unix:{bridge}", *words)
+    async def ofctl(self, command: str, *words: str, bridge: str = "br0") -> str:
+        """``ovs-ofctl COMMAND BRIDGE WORDS``."""
+        socket = f"unix:{self.directory}/{bridge}.mgmt"
+        return await run("ovs-ofctl", "-O", "OpenFlow13", command, socket, *words)
 
-    async def flows(self) -> list[str]:
-        """The bridge's flows, without what changes by itself."""
-        lines = (await self.ofctl("dump-flows")).splitlines()
+    async def flows(self, bridge: str = "br0") -> list[str]:
+        """A bridge's flows, without what changes by itself."""
+        lines = (await self.ofctl("dump-flows", bridge=bridge)).splitlines()
         drop = re.compile(
             r"(duration|n_packets|n_bytes|idle_age|hard_age)=[^, ]*, ?|reset_counts ?"
         )

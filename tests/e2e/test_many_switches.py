@@ -41,7 +41,7 @@ CASES = [
             *([pytest.mark.bmv2] if "bmv2" in kinds else []),
         ],
     )
-    for kinds in (("xdp", "xdp", "xdp"), ("xdp", "bmv2", "bmv2"))
+    for kinds in (("xdp", "ovs", "xdp"), ("ovs", "xdp", "ovs"), ("xdp", "ovs", "bmv2"))
 ]
 
 

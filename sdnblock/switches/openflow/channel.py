@@ -111,9 +111,7 @@ class Channel:
         try:
             async with asyncio.timeout(self.timeout):
                 self._writer.write(requests.hello(self._next()))
-                version, kind, _, body = await self._message()
-                if kind != Type.HELLO:
-                    raise self._lost("it does not begin with a hello: no OpenFlow switch")
+                version, _, _, body = await self._message(hello=True)
                 if not answers.speaks_ours(version, body):
                     self._writer.write(requests.incompatible(self._next()))
                     raise self._lost("it does not speak OpenFlow 1.3")
@@ -226,8 +224,10 @@ class Channel:
             raise self._lost(_words(error)) from None
         self.check()
 
-    async def _message(self) -> tuple[int, int, int, bytes]:
+    async def _message(self, hello: bool = False) -> tuple[int, int, int, bytes]:
         version, kind, length, xid = HEADER.unpack(await self._reader.readexactly(HEADER.size))
+        if hello and kind != Type.HELLO:
+            raise BadAnswer("it does not begin with a hello: no OpenFlow switch")
         if length < HEADER.size:
             raise BadAnswer("it sends what is no OpenFlow")
         body = await self._reader.readexactly(length - HEADER.size)
