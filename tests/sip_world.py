@@ -28,6 +28,8 @@ class World:
     verdicts: list[Verdict] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     lifts: list[Lift] = field(default_factory=list)
+    sampled: bool = False
+    """Whether only a part of the messages is seen."""
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def send(
@@ -138,7 +140,7 @@ class World:
         self.now += 0.001
         event = SipSeen(
             self.now, protocol, source, port, to, to_port, message, "test",
-            established=established,
+            established=established, sampled=self.sampled,
         )  # fmt: skip
         self.see(event)
 

@@ -29,7 +29,7 @@ class Asked:
     __slots__ = (
         "_again", "call_id", "contact_text", "credential_text", "established", "expires_text",
         "from_text", "local", "local_port", "method", "protocol", "realms", "remote", "remote_port",
-        "size", "time", "to_text", "uri_text", "user_agent",
+        "sampled", "size", "time", "to_text", "uri_text", "user_agent",
     )  # fmt: skip
 
     def __init__(self, event: SipSeen, credential_text: str, realms: tuple[str, ...]) -> None:
@@ -44,6 +44,7 @@ class Asked:
         self.local_port = event.destination_port
         self.protocol = event.protocol
         self.established = event.established
+        self.sampled = event.sampled
         self.method = message.method
         self.uri_text = message.uri
         self.from_text = get("from", "")

@@ -52,6 +52,8 @@ class Kept(Generic[K, R]):
         self.kind = kind
         self.complete = True
         """Whether all that was kept elsewhere has been given back."""
+        self.on_load: Callable[[K, R], None] | None = None
+        """Told of each record that is given back."""
         self._firm: OrderedDict[K, R] = OrderedDict()
         self._others: OrderedDict[K, R] = OrderedDict()
         self._changed: dict[K, None] = {}
@@ -149,6 +151,8 @@ class Kept(Generic[K, R]):
                 refused += 1
                 continue
             self.put(key, record, changed=False)
+            if self.on_load is not None:
+                self.on_load(key, record)
         return refused
 
 

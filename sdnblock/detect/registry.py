@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from sdnblock.detect.bruteforce import BruteForce, BruteForceSettings
 from sdnblock.detect.detector import Detector, Shared
+from sdnblock.detect.distributed import DistributedScan, DistributedSettings
 from sdnblock.detect.enumeration import Enumeration, EnumerationSettings
 from sdnblock.detect.flood.detector import Floods, FloodSettings
 from sdnblock.detect.foreign_domain import ForeignDomain, ForeignDomainSettings
@@ -47,6 +48,7 @@ ENTRIES: Final = (
     Entry(Injection.name, InjectionSettings, Injection),
     Entry(Fraud.name, FraudSettings, Fraud),
     Entry(Floods.name, FloodSettings, Floods),
+    Entry(DistributedScan.name, DistributedSettings, DistributedScan),
 )
 
 NAMES: Final = frozenset(entry.name for entry in ENTRIES)
