@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sdnblock.detect.bindings import Bindings
 from sdnblock.detect.credit import Credit
 from sdnblock.detect.finding import Finding
 from sdnblock.detect.flood.spoofing import Spoofing
@@ -32,7 +31,6 @@ class Shared:
     memory: Memory
     spoofing: Spoofing
     signatures: Signatures
-    bindings: Bindings
 
 
 class Detector:

@@ -73,6 +73,8 @@ class _Seen:
     last: float
     unknown: set[str] = field(default_factory=set)
     """Users that it was refused or told of as missing."""
+    known: set[str] = field(default_factory=set)
+    """Users that it was told of as there."""
     excused: bool = False
     asked: set[str] = field(default_factory=set)
     """Users that it asked for after it was excused."""
@@ -100,6 +102,8 @@ class OutcomeWalk(Detector):
         self._seen.move_to_end(site)
         if outcome.status in _FAILURES and len(seen.unknown) < _USERS:
             seen.unknown.add(outcome.user)
+        elif outcome.accepted and len(seen.known) < _USERS:
+            seen.known.add(outcome.user)
         return ()
 
     def begun(self, event: SipSeen) -> Iterable[Finding]:
@@ -141,7 +145,7 @@ class OutcomeWalk(Detector):
         """Whether what the controller saw looks like a search, too."""
         if len(seen.unknown) >= self._settings.users:
             return True
-        return seen.excused and len(seen.asked) > self._settings.users
+        return seen.excused and len(seen.asked - seen.known) > self._settings.users
 
     def _finding(self, event: OutcomeCrossed, seen: _Seen | None) -> Finding:
         source, _ = source_of(event.source)

@@ -26,8 +26,9 @@ from sdnblock.evidence.grade import Grade
 NAME: Final = "request-rate"
 
 _MOST: Final = 100_000
-_PAUSE: Final = 60.0
-"""Seconds of quiet after which it begins anew."""
+_PAUSE: Final = 5.0
+"""Seconds of quiet after which it begins anew: phones that send their keepalives all at once, twice
+a minute, never go on for long."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,12 +107,10 @@ class Transactions:
                 known.asked.established |= event.established
                 return False
             self._drop(key, known)
-        digest = self._credential(message)
-        realms = tuple(each.get("realm") for each in message.credentials) if digest else ()
-        asked = Asked(event, digest, realms)
+        text, nonce, realms = self._credential(message)
+        asked = Asked(event, text, realms)
         challenged = answered = False
-        if digest is not None:
-            nonce = digest.get("nonce")
+        if nonce:
             challenged = self._nonces.known(nonce)
             answered = self._nonces.proves(nonce, event.source, event.time, self.proof.nonces)
         self._pending[key] = _Pending(asked, challenged, answered)
@@ -136,7 +134,7 @@ class Transactions:
         outcome = pending.outcome = Outcome(
             event.time, asked.remote, asked.remote_port, asked.local, asked.local_port,
             asked.protocol, asked.method, asked.about, message.status,
-            asked.digest is not None, pending.challenged, _rejects(message, asked), proven,
+            bool(asked.credential_text), pending.challenged, _rejects(message, asked), proven,
             asked, message.to_tag,
         )  # fmt: skip
         if asked.method == "INVITE" and outcome.to_tag:
@@ -162,15 +160,21 @@ class Transactions:
                 sampled=event.sampled,
             )  # fmt: skip
 
-    def _credential(self, message: SipMessage) -> Digest | None:
-        """The credential that counts: of several, one with a nonce of ours."""
+    def _credential(self, message: SipMessage) -> tuple[str, str, tuple[str, ...]]:
+        """The credential that counts (of several, one with a nonce of ours), its nonce, and
+        the realms of all."""
         if not message.fields.keys() & _CARRYING:
-            return None
-        found = message.credentials[:_CREDENTIALS]
-        for digest in found:
-            if self._nonces.known(digest.get("nonce")):
-                return digest
-        return found[0] if found else None
+            return "", "", ()
+        texts = [*message.values("authorization"), *message.values("proxy-authorization")]
+        found = []
+        for text in texts[:_CREDENTIALS]:
+            digest = parse_digest(text)
+            if digest is not None:
+                found.append((text, digest.get("nonce"), digest.get("realm")))
+        if not found:
+            return "", "", ()
+        chosen = next((each for each in found if self._nonces.known(each[1])), found[0])
+        return *chosen[:2], tuple(each[2] for each in found)
 
     def _forget(self, now: float) -> None:
         while self._pending:
@@ -199,7 +203,7 @@ def _challenges(message: SipMessage) -> Iterator[Digest]:
 
 def _rejects(message: SipMessage, asked: Asked) -> bool:
     """Whether a response refuses the credential of its request."""
-    if asked.digest is None:
+    if not asked.credential_text:
         return False
     if message.status not in _CHALLENGES:
         return message.status == 403

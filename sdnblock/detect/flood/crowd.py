@@ -26,11 +26,14 @@ _EACH: Final = 10
 """Requests of each of them, at most: more is no crowd, but a few that flood."""
 _MOST: Final = 200_000
 _KINDS: Final = 2000
+_SAMPLE: Final = 8
+"""Of so many requests one is compared with others."""
 
 
 @dataclass(slots=True)
 class _Window:
     begun: float
+    requests: int = 0
     sources: Counter[bytes] = field(default_factory=Counter)
     proved: set[bytes] = field(default_factory=set)
     methods: Counter[str] = field(default_factory=Counter)
@@ -48,7 +51,7 @@ class Flood:
     requests: int
     methods: str
     alike: float
-    """The share of requests that look like the most frequent one."""
+    """The share of requests that look like the most frequent one, of those compared."""
     mark: str
     """How that looks."""
 
@@ -78,13 +81,15 @@ class Crowd:
                 self._first.popitem(last=False)
         if now - first > _NEW or self._credit.has(event.source, now):
             return
-        window, message = self._window, event.message
+        window = self._window
         window.sources[site] += 1
-        window.methods[message.method] += 1
-        window.servers[event.destination] += 1
-        mark = _mark(event)
-        if mark in window.marks or len(window.marks) < _KINDS:
-            window.marks[mark] += 1
+        window.requests += 1
+        if window.requests % _SAMPLE == 1:
+            window.methods[event.message.method] += 1
+            window.servers[event.destination] += 1
+            mark = _mark(event)
+            if mark in window.marks or len(window.marks) < _KINDS:
+                window.marks[mark] += 1
 
     def outcome(self, outcome: Outcome) -> None:
         """An answer of ours, and whether it proves its source."""

@@ -29,6 +29,8 @@ _BYE_WAIT: Final = 32.0
 _MARGIN: Final = 32.0
 _MOST: Final = 200_000
 _TAGS: Final = 8
+_SAMPLED: Final = 300.0
+"""Seconds after which a call has ended of which only a switch's samples tell."""
 
 CallKey = tuple[bytes, str]
 """(remote address, Call-ID)."""
@@ -111,13 +113,15 @@ class Calls:
         if message.status >= 300:
             return began, self._calls.pop(call.key)
         self._hear(call, event.time)
+        if not event.sampled:
+            call.silence = self._silence
         if message.to_tag not in call.to_tags and len(call.to_tags) < _TAGS:
             call.to_tags += (message.to_tag,)
         if message.status >= 200:
             call.answered = event.time
             expires = message.session_expires
             if expires:
-                call.silence = min(self._silence, expires + _MARGIN)
+                call.silence = min(call.silence, expires + _MARGIN)
         return began, None
 
     def ours(self, event: SipSeen) -> Call | None:
@@ -155,7 +159,7 @@ class Calls:
         )  # fmt: skip
         self._invited[event.source, message.call_id, message.cseq[0]] = Call(
             (event.source, message.call_id), user or (sender.user if sender else ""), bool(user),
-            dialled(address.user if address else ""), flow, event.time, event.time, self._silence,
+            dialled(address.user if address else ""), flow, event.time, event.time, _SAMPLED,
             from_tag=message.from_tag,
         )  # fmt: skip
         if len(self._invited) > _MOST:
