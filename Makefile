@@ -10,7 +10,7 @@ DEMO_PACKAGES := $(BASE_PACKAGES) kamailio sip-tester sipvicious
 TEST_PACKAGES := $(DEMO_PACKAGES) clang llvm libbpf-dev linux-libc-dev libc6-dev tcpdump openssl nftables \
     mininet iputils-ping openvswitch-switch fail2ban python3-pyinotify kamailio-redis-modules
 
-.PHONY: help demo test test-bmv2 fuzz bench compare attacks lab p4 xdp lint packages clean
+.PHONY: help demo test test-bmv2 fuzz fuzz-parsers bench compare attacks lab p4 xdp lint packages clean
 
 help:
 	@echo 'make demo       the whole loop on real traffic (root)'
@@ -21,6 +21,7 @@ help:
 	@echo 'make lab        the Mininet lab: every attack, switch and topology: 20 minutes (root)'
 	@echo 'make test-bmv2  against a real BMv2: needs simple_switch_grpc on the PATH (root)'
 	@echo 'make fuzz       the property tests with new seeds (root)'
+	@echo 'make fuzz-parsers  coverage-guided fuzzing of all parsers: an hour'
 	@echo 'make p4         rebuild p4/compiled from the P4 program: needs p4c'
 	@echo 'make xdp        rebuild p4/compiled from the XDP program: needs clang'
 
@@ -37,6 +38,11 @@ test-bmv2: $(VENV)/installed-dev
 # The property tests with new seeds (and more examples, where a test does not say how many).
 fuzz: $(VENV)/installed-dev
 	SDNBLOCK_FUZZ=1 $(BIN)/python -m pytest -m 'hypothesis and not bmv2'
+
+# Coverage-guided, by atheris: ten million inputs or an hour, all parsers together.
+fuzz-parsers: $(VENV)/installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	$(BIN)/python -m tests.fuzzing
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -127,7 +127,10 @@ async def whole_loop() -> None:
 
 async def parts() -> None:
     """The parts, each by its own benchmark."""
-    for name in ("xdp_bench", "switchd_bench", "driver_bench", "redis_bench", "replay_bench"):
+    for name in (
+        *("xdp_bench", "switchd_bench", "driver_bench", "redis_bench", "replay_bench"),
+        "hep_bench",
+    ):
         print(f"\n{name}")
         print((await run(sys.executable, "-m", f"bench.{name}", seconds=300)).strip())
 

@@ -49,7 +49,8 @@ class Protection:
     """Redis, switches, the controller, and a way to ask them things.
 
     ``settings`` is what the configuration says besides where everything is; without
-    ``switches`` there is one, by XDP.
+    ``switches`` there is one, by XDP. ``beside``: the controller runs in the namespace of that
+    role, where it can listen to what the role's host sends; it needs no network otherwise.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class Protection:
         directory: Path,
         settings: str,
         switches: Sequence[Switch] = (),
+        beside: str = "",
     ) -> None:
+        self._inside = network.inside(beside) if beside else ()
         self._directory = directory
         self._settings = settings
         self.switches = switches or (one_switch(network, directory),)
@@ -94,7 +97,7 @@ class Protection:
         """Start the controller and wait until every switch is in step."""
         self.controller = await Process.start(
             "controller",
-            (SDNBLOCK, "run", "--config", self.config),
+            (*self._inside, SDNBLOCK, "run", "--config", self.config),
             self._directory / "controller.log",
         )
         for switch in self.switches:

@@ -10,17 +10,26 @@ from demo.phones import SCENARIOS
 from demo.processes import Process
 
 _CONFIG = Path(__file__).with_name("kamailio.cfg")
+_MODULES = 'loadmodule "xlog.so"'
+"""The last of them."""
 
 
-async def start_server(network: Stage, directory: Path, defines: Sequence[str] = ()) -> Process:
+async def start_server(
+    network: Stage, directory: Path, defines: Sequence[str] = (), more: str = ""
+) -> Process:
     """Start Kamailio in the server's namespace and wait until it listens.
 
-    ``defines`` turn on parts of its configuration. Raises CommandFailed with its last words.
+    ``defines`` turn on parts of its configuration; ``more`` are modules that it loads besides.
+    Raises CommandFailed with its last words.
     """
     run_directory = directory / "kamailio"
     run_directory.mkdir()
+    config = _CONFIG
+    if more:
+        config = directory / "kamailio.cfg"
+        config.write_text(_CONFIG.read_text().replace(_MODULES, f"{_MODULES}\n{more}", 1))
     process = await network.start(
-        *("server", "kamailio", "kamailio", "-DD", "-E", "-f", _CONFIG),
+        *("server", "kamailio", "kamailio", "-DD", "-E", "-f", config),
         *("-l", f"udp:{SERVER}:5060", "-l", f"tcp:{SERVER}:5060"),
         *("-Y", run_directory, "-P", run_directory / "kamailio.pid", "-m", "64", "-M", "8"),
         *(word for name in defines for word in ("-A", name)),

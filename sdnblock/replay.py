@@ -20,7 +20,7 @@ from sdnblock.evidence.capture import read_capture
 from sdnblock.evidence.events import SipSeen
 from sdnblock.evidence.frames import Segment
 from sdnblock.evidence.sip import SipMessage, parse_message
-from sdnblock.evidence.sip_stream import SipStream
+from sdnblock.evidence.tcp import TcpDirection
 from sdnblock.signature_file import read_signatures
 
 _STREAMS: Final = 10_000
@@ -55,7 +55,7 @@ class Decision:
 
 def read_events(path: Path) -> Iterator[SipSeen]:
     """Every SIP message of a capture. Raises CaptureError."""
-    streams: dict[tuple[bytes, int, bytes, int], SipStream] = {}
+    streams: dict[tuple[bytes, int, bytes, int], TcpDirection] = {}
     name = path.name
     for time, segment in read_capture(path):
         if segment.protocol != TCP:
@@ -69,8 +69,9 @@ def read_events(path: Path) -> Iterator[SipSeen]:
                 streams.clear()
             # Both sides have sent data: no forged segments, the connection stands.
             stands = (*key[2:], *key[:2]) in streams
-            for message in streams.setdefault(key, SipStream()).feed(segment.payload):
-                yield _seen(time, segment, message, name, stands)
+            stream = streams.setdefault(key, TcpDirection())
+            for message in stream.feed(segment.sequence, segment.payload):
+                yield _seen(time, segment, message, name, stands and stream.in_step)
         if segment.ends:
             streams.pop(key, None)
 

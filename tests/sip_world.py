@@ -51,22 +51,26 @@ class World:
         *,
         port: int = 5060,
         who: str = "",
+        host: str = "example.net",
         agent: str = "Phone/1.0",
         call: str = "",
         cseq: int = 1,
         nonce: str = "",
         realm: str = "r",
+        account: str = "",
+        digest: str = "",
         to_tag: str = "",
         protocol: int = UDP,
         branch: str = "",
         headers: str = "",
         established: bool = False,
     ) -> tuple[str, int]:
-        """A request about ``user``, from ``who`` (the same); returns its Call-ID and CSeq."""
+        """A request about ``user``, from ``who`` (the same), with a nonce and the credential of
+        ``account`` (the same); returns its Call-ID and CSeq."""
         who = who or user
         call = call or f"{next(self._numbers)}@{source}"
         tag = f";tag={to_tag}" if to_tag else ""
-        about = "example.net" if method == "REGISTER" else f"{user}@example.net"
+        about = host if method == "REGISTER" else f"{user}@{host}"
         text = (
             f"{method} sip:{about} SIP/2.0\r\nFrom: <sip:{who}@example.net>;tag=f\r\n"
             f"To: <sip:{user}@example.net>{tag}\r\nCall-ID: {call}\r\nCSeq: {cseq} {method}\r\n"
@@ -76,8 +80,8 @@ class World:
             text += f"Via: SIP/2.0/UDP {source}:{port};branch={branch}\r\n"
         if nonce:
             text += (
-                f'Authorization: Digest username="{who}", realm="{realm}", nonce="{nonce}",'
-                f' response="0"\r\n'
+                f'Authorization: Digest username="{account or who}", realm="{realm}",'
+                f' nonce="{nonce}", {digest or digest_of(call, cseq, nonce)}\r\n'
             )
         self.send(source, port, text + "\r\n", protocol, established=established)
         return call, cseq
@@ -98,6 +102,7 @@ class World:
         branch: str = "",
         headers: str = "",
         tag: str = "",
+        more: str = ', qop="auth"',
     ) -> None:
         """A response of ours."""
         text = (
@@ -108,9 +113,7 @@ class World:
             text += f"Via: SIP/2.0/UDP {source}:{port};branch={branch};received={source}\r\n"
         if nonce:
             flag = ", stale=true" if stale else ""
-            text += (
-                f'WWW-Authenticate: Digest realm="{realm}", nonce="{nonce}", qop="auth"{flag}\r\n'
-            )
+            text += f'WWW-Authenticate: Digest realm="{realm}", nonce="{nonce}"{flag}{more}\r\n'
         self.answer(source, port, text + "\r\n", protocol)
 
     def ask(self, source: str, method: str, user: str, status: int, **more: object) -> None:
@@ -166,6 +169,12 @@ class World:
     def blocked(self) -> set[str]:
         """Targets of all verdicts so far that stop packets."""
         return {str(each.target) for each in self.verdicts if each.action is not Action.WATCH}
+
+
+def digest_of(call: str, cseq: int, nonce: str) -> str:
+    """The rest of a credential: the same in retransmissions, and in nothing else."""
+    response = hashlib.md5(f"{call} {cseq} {nonce}".encode()).hexdigest()
+    return f'response="{response}", cnonce="{response[:8]}", qop=auth, nc=00000001'
 
 
 def tag_for(call: str) -> str:

@@ -167,10 +167,11 @@ def test_an_openflow_switch_is_named_by_its_datapath_id(datapath_id: str) -> Non
         ("[hep]\nlisten='localhost:9060'", "hep.listen: 'localhost:9060' is not like"),
         ("[hep]\nlisten='::1:9060'", "is not like 127.0.0.1:9060 or [2001:db8::1]:9060"),
         ("[hep]\nlisten='127.0.0.1:90600'", "is not like"),
-        ("[hep]\nlisten='0.0.0.0:9060'", "hep.key: 0.0.0.0:9060 can be reached from elsewhere"),
+        ("[hep]\nlisten='0.0.0.0:9060'", "hep.senders: 0.0.0.0:9060 can be reached from else"),
         ("[hep]\nlisten='[::]:9060'\nkey='x'", "hep.senders: [::]:9060 can be reached"),
-        ("[hep]\nsenders=['192.0.2.0/24']", "senders other than this machine need a key"),
-        ("[hep]\nsenders=['127.0.0.0/8', '::/64']", "other than this machine need a key"),
+        ("[hep]\nsenders=['192.0.2.0/24']", "192.0.2.0/24 is another machine: that needs a key"),
+        ("[hep]\nsenders=['127.0.0.0/8', '::/64']", "the sender ::/64 is another machine"),
+        ("[hep]\nsenders=['10.8.0.0/24']\nkeyless=['10.8.0.2']", "10.8.0.0/24 is another"),
         ("[hep]\nsenders=[]", "hep.senders: is empty"),
         ("[hep]\nkey=''", "hep.key: is empty"),
         ("[hep]\nkey='a'\nkey_file='b'", "give key or key_file, not both"),
@@ -188,6 +189,18 @@ def test_mistakes_are_named(text: str, words: str) -> None:
     assert message.startswith("/etc/sdnblock/sdnblock.toml: ")
     assert words in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[hep]\nlisten='0.0.0.0:9060'\nsenders=['192.0.2.9']\nkey='x'",
+        "[hep]\nlisten='0.0.0.0:9060'\nsenders=['10.8.0.2', '127.0.0.1']\nkeyless=['10.8.0.0/24']",
+        "[hep]\nenabled=true\n[safety]\nown_prefixes=['192.0.2.0/24']",
+    ],
+)
+def test_ways_to_take_hep(text: str) -> None:
+    parse(text)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

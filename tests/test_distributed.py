@@ -323,7 +323,7 @@ def test_who_turns_out_to_be_a_customer_is_no_suspect() -> None:
 def _asked(text: str, source: str = "203.0.113.9") -> Asked:
     message = parse_message(text.encode())
     assert message is not None
-    return Asked(SipSeen(0, 17, parse_address(source), 5060, SERVER, 5060, message, "t"), "", ())
+    return Asked(SipSeen(0, 17, parse_address(source), 5060, SERVER, 5060, message, "t"), None, ())
 
 
 _SVMAP = (
@@ -361,7 +361,7 @@ def test_a_fingerprint_of_anything(data: bytes) -> None:
     if message is None:
         return
     event = SipSeen(0, 17, parse_address("203.0.113.9"), 5060, SERVER, 5060, message, "t")
-    found = fingerprint(Asked(event, "", ()))
+    found = fingerprint(Asked(event, None, ()))
     assert len(found.key) == 16 and found.label.isascii() and found.label.isprintable()
     assert len(found.label) < 300
 

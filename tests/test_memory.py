@@ -387,3 +387,46 @@ def test_an_office_is_no_single_phone_after_a_restart() -> None:
     office = parse_address("192.0.2.20")
     assert after.engine._tenants.count(office, after.now) == 64
     assert not after.engine._tenants.alone(office, "u99", after.now)
+
+
+def _restarted(world: World) -> World:
+    """Another controller, given what was kept of everything."""
+    after = World()
+    after.now = world.now
+    for old, new in zip(world.engine.memory.tables(), after.engine.memory.tables(), strict=True):
+        old.change_all()
+        assert new.load([old.row(key) for key in old.take(1000)], after.now) == 0
+        for key, record in old.items():
+            assert new.row(key) == old.row(key), record
+    return after
+
+
+def test_a_scan_of_one_failure_in_30_hours_is_convicted_over_restarts() -> None:
+    world = World()
+    for number in range(4):
+        assert not world.verdicts
+        world = _restarted(world)
+        world.ask("203.0.113.66", "REGISTER", f"u{number}", 404)
+        world.now += 30 * 3600
+    assert [verdict.detector for verdict in world.verdicts] == ["enumeration"]
+    assert "4 users that do not exist" in world.verdicts[0].reason
+
+
+def test_a_guess_a_day_is_convicted_over_restarts() -> None:
+    world = World()
+    for number in range(5):
+        assert not world.verdicts
+        world = _restarted(world)
+        world.register("203.0.113.66", f"u{number % 3}", good=False)
+        world.now += 86400
+    assert world.blocked() == {"203.0.113.66"}
+    assert "5 rejected credentials for 3 users" in world.verdicts[0].reason
+
+
+def test_a_person_who_knows_his_password_after_all_leaves_nothing_behind() -> None:
+    world = World()
+    for _ in range(3):
+        world.register("192.0.2.20", "1001", good=False)
+    world.register("192.0.2.20", "1001", good=True)
+    (table,) = (t for t in world.engine.memory.tables() if t.kind.name == "guesses")
+    assert not len(table)

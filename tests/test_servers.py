@@ -70,6 +70,10 @@ async def test_an_event_of_kamailios(tmp_path: Path) -> None:
             await it.blocked(ATTACKER)
             assert list(it.plane.blocks()) == [parse_target(ATTACKER)]
             assert other.cli("KEYS", "sdnblock:*") == ""
+            # The talk's other output: what it dialled, for voice routing.
+            await it.until(
+                lambda: it.redis.cli("ZRANGE", "sdnblock:testnumbers", "0", "-1") == "00441234"
+            )
 
 
 async def test_a_flood_that_kamailio_counts(tmp_path: Path) -> None:

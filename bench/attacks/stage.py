@@ -41,11 +41,12 @@ class Cut:
 class Stage:
     """One environment; each attack comes from an address of its own."""
 
-    def __init__(self, directory: Path, settings: str) -> None:
+    def __init__(self, directory: Path, settings: str, modules: str) -> None:
         self.directory = directory
+        self._modules = modules
         self.network = Network(directory)
         self.phones = Phones(self.network, directory)
-        self.protection = Protection(self.network, directory, SETTINGS + settings)
+        self.protection = Protection(self.network, directory, SETTINGS + settings, beside="server")
         self._ear = Ear(self.network, ENUMERATOR, directory)
         self._server: Process | None = None
         self._numbers = iter(range(101, 250))
@@ -53,7 +54,7 @@ class Stage:
     async def open(self) -> None:
         """Start everything. Raises CommandFailed."""
         await self.network.create()
-        self._server = await start_server(self.network, self.directory)
+        self._server = await start_server(self.network, self.directory, more=self._modules)
         await self.protection.start()
         await self.phones.start(rate=1)
         await self._ear.start()
@@ -115,9 +116,10 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def stage(directory: Path, settings: str = "") -> AsyncIterator[Stage]:
-    """A stage, taken down at the end whatever happens."""
-    made = Stage(directory, settings)
+async def stage(directory: Path, settings: str = "", modules: str = "") -> AsyncIterator[Stage]:
+    """A stage, taken down at the end whatever happens; ``modules``: more that the SIP server
+    loads. The controller runs beside it."""
+    made = Stage(directory, settings, modules)
     try:
         await made.open()
         yield made

@@ -32,6 +32,8 @@ _TURN: Final = 32
 _BUFFER: Final = 8 << 20
 """Bytes of datagrams that wait in the kernel; net.core.rmem_max may allow less."""
 _REPORT: Final = 60.0
+"""Seconds between two lines in the log; the first one comes sooner."""
+_REPORT_FIRST: Final = 5.0
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 _SO_MEMINFO: Final = 55
 _MEMINFO: Final = struct.Struct("=9I")
@@ -155,16 +157,19 @@ class HepServer:
 
     async def _report(self) -> None:
         while True:
-            await asyncio.sleep(_REPORT)
-            self.report()
+            await asyncio.sleep(_REPORT_FIRST)
+            if self.report():
+                await asyncio.sleep(_REPORT - _REPORT_FIRST)
 
-    def report(self) -> None:
-        """Log what was refused since the last time, if anything was."""
+    def report(self) -> bool:
+        """Log what was refused since the last time; whether anything was."""
         lost = self._lost()
         if lost:
             _log.warning("HEP: %d packets lost: they came faster than they could be judged", lost)
-        if line := self.intake.tally.told():
-            _log.warning("HEP: %s", line)
+        if not self.intake.tally.refused:
+            return bool(lost)
+        _log.warning("HEP: %s", self.intake.tally.told())
+        return True
 
     def _lost(self) -> int:
         """Datagrams that the kernel has dropped since the last time."""

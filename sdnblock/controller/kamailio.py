@@ -37,6 +37,8 @@ _WAIT: Final = 1.0
 """Between two looks whether the controller that reads is still there."""
 _TURN: Final = 50
 _REPORT: Final = 60.0
+"""Seconds between two lines in the log; the first one comes sooner."""
+_REPORT_FIRST: Final = 5.0
 
 
 class KamailioReader:
@@ -55,7 +57,7 @@ class KamailioReader:
         self.window = window
         """Counts requests; may be exchanged."""
         self.tally = Tally()
-        self._told = time.monotonic()
+        self._next_report = time.monotonic() + _REPORT_FIRST
 
     async def run(self, see: Callable[[Evidence], None]) -> None:
         """Read for ever; Redis may come and go."""
@@ -136,8 +138,6 @@ class KamailioReader:
             see(crossed)
 
     def _report(self) -> None:
-        if time.monotonic() - self._told < _REPORT:
-            return
-        self._told = time.monotonic()
-        if line := self.tally.told():
-            _log.warning("Kamailio's events: %s", line)
+        if self.tally.refused and time.monotonic() >= self._next_report:
+            self._next_report = time.monotonic() + _REPORT
+            _log.warning("Kamailio's events: %s", self.tally.told())

@@ -14,27 +14,26 @@ from sdnblock.evidence.sip_values import (
     Digest,
     parse_address,
     parse_contacts,
-    parse_digest,
     tag_of,
 )
 
 _JOIN: Final = ", "
 _SIZE: Final = 512
 """Bytes that one takes beside the texts that can be long."""
+_DIGEST: Final = 1500
 
 
 class Asked:
     """A request of a remote. Texts are as they came; empty where the header is missing."""
 
     __slots__ = (
-        "_again", "call_id", "contact_text", "credential_text", "established", "expires_text",
+        "_again", "call_id", "contact_text", "digest", "established", "expires_text",
         "from_text", "local", "local_port", "method", "protocol", "realms", "remote", "remote_port",
         "sampled", "size", "time", "to_text", "uri_text", "user_agent",
     )  # fmt: skip
 
-    def __init__(self, event: SipSeen, credential_text: str, realms: tuple[str, ...]) -> None:
-        """``credential_text`` is that of its credentials that counts, ``realms`` are those of
-        all."""
+    def __init__(self, event: SipSeen, digest: Digest | None, realms: tuple[str, ...]) -> None:
+        """``digest`` is that of its credentials that counts, ``realms`` are those of all."""
         message = event.message
         get = message.fields.get
         self.time = event.time
@@ -50,15 +49,17 @@ class Asked:
         self.from_text = get("from", "")
         self.to_text = get("to", "")
         self.call_id = get("call-id", "")
-        self.credential_text = credential_text
+        self.digest = digest
         self.realms = realms
         self.contact_text = get("contact", "")
         if message.repeated:
             self.contact_text = _JOIN.join(message.values("contact"))
         self.expires_text = get("expires", "")
         self.user_agent = get("user-agent", "")
-        self.size = len(self.from_text) + len(self.contact_text) + len(credential_text) + _SIZE
+        self.size = len(self.from_text) + len(self.contact_text) + _SIZE
         """About how many bytes it takes."""
+        if digest is not None:
+            self.size += _DIGEST + sum(map(len, digest.parameters.values()))
         self._again = _known_by(message)
 
     def is_again(self, message: SipMessage) -> bool:
@@ -89,11 +90,6 @@ class Asked:
     def in_dialog(self) -> bool:
         """Whether it belongs to a dialog already (its To has a tag)."""
         return bool(tag_of(self.to_text))
-
-    @property
-    def digest(self) -> Digest | None:
-        """The credential it carried."""
-        return parse_digest(self.credential_text)
 
     @property
     def contacts(self) -> list[str]:

@@ -12,7 +12,6 @@ honest is known there; an address with credit only if its few users cannot expla
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,14 +19,14 @@ from typing import Final
 from sdnblock.block import Flow
 from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
-from sdnblock.detect.guesses import AcceptedNonces, FlowUsers, Guesses, Sort
+from sdnblock.detect.guesses import KIND, AcceptedNonces, FlowUsers, Guesses, Sort
+from sdnblock.detect.kept import Kept
 from sdnblock.detect.site import site_of
 from sdnblock.detect.transactions import Outcome
 from sdnblock.evidence.grade import Grade
 
 NAME: Final = "brute-force"
 
-_MOST: Final = 100_000
 _UNKNOWN_FACTOR: Final = 4
 """Rejections of a nonce that nobody saw us send count for so much less: servers refuse those
 without looking at the password."""
@@ -46,7 +45,7 @@ class BruteForceSettings:
 
     enabled: bool = True
     rejections: int = field(default=5, metadata={"least": 1, "most": 10_000})
-    memory: float = field(default=86400.0, metadata={"duration": True})
+    memory: float = field(default=604800.0, metadata={"duration": True})
     strangers: int = field(default=5, metadata={"least": 1, "most": 10_000})
     """Users tried in vain, from an address where one user is known, that convict it."""
 
@@ -60,7 +59,7 @@ class BruteForce(Detector):
         self._settings = settings
         self._credit = shared.credit
         self._tenants = shared.tenants
-        self._sites: OrderedDict[bytes, Guesses] = OrderedDict()
+        self._sites: Kept[bytes, Guesses] = shared.memory.keep(KIND)
         self._accepted = AcceptedNonces()
         self._flow_users = FlowUsers()
 
@@ -79,19 +78,22 @@ class BruteForce(Detector):
                 self._flow_users.note((site, outcome.remote_port), user, outcome.time)
                 if guesses is not None:
                     guesses.forgive(user)
+                    self._sites.put(site, guesses)
+                    if guesses.empty:
+                        self._sites.drop(site)
             return ()
         if not outcome.rejected or self._is_innocent(outcome, user, nonce):
             return ()
         if guesses is None or outcome.time - guesses.last > self._settings.memory:
-            guesses = self._sites[site] = Guesses(outcome.time)
-            if len(self._sites) > _MOST:
-                self._sites.popitem(last=False)
-        self._sites.move_to_end(site)
+            guesses = Guesses(outcome.time)
         sort = Sort.PROVEN if outcome.proven else Sort.OURS if outcome.challenged else Sort.UNKNOWN
         guesses.note(user, outcome.remote_port, sort, outcome.time)
         if self._credit.has(outcome.remote, outcome.time):
-            return self._with_credit(outcome, user, guesses)
-        return self._without(outcome, user, guesses)
+            findings = list(self._with_credit(outcome, user, guesses))
+        else:
+            findings = list(self._without(outcome, user, guesses))
+        self._sites.put(site, guesses)
+        return findings
 
     def _is_innocent(self, outcome: Outcome, user: str, nonce: str) -> bool:
         if self._accepted.has(nonce, user):

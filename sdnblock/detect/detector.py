@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from sdnblock.detect.bindings import Bindings
 from sdnblock.detect.credit import Credit
 from sdnblock.detect.finding import Finding
 from sdnblock.detect.flood.spoofing import Spoofing
@@ -31,6 +32,7 @@ class Shared:
     memory: Memory
     spoofing: Spoofing
     signatures: Signatures
+    bindings: Bindings
 
 
 class Detector:

@@ -23,7 +23,8 @@ from sdnblock.detect.asked import Asked
 from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.families import Families, Suspicion
 from sdnblock.detect.finding import Finding
-from sdnblock.detect.fingerprint import Fingerprint, brief, dial_tail, fingerprint
+from sdnblock.detect.fingerprint import Fingerprint, dial_tail, fingerprint
+from sdnblock.detect.kept import brief
 from sdnblock.detect.numbers import dialled
 from sdnblock.detect.site import site_of
 from sdnblock.detect.transactions import Outcome

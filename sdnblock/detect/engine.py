@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from sdnblock.detect.bindings import Bindings
 from sdnblock.detect.credit import Credit
 from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
@@ -39,6 +40,7 @@ class Engine:
         """Scanners' marks beside the configured ones."""
         self.credit = Credit(self.memory)
         self._tenants = Tenants(self.memory)
+        self._bindings = Bindings()
         self._spoofing = Spoofing()
         self._judge = Judge(self.credit, self.memory, self._spoofing, named)
         self._ticked = 0.0
@@ -53,7 +55,7 @@ class Engine:
         self._transactions.proof = settings.of(ProofSettings)
         shared = Shared(
             self.credit, self._sides, self._tenants, self.memory, self._spoofing,
-            self.signatures,
+            self.signatures, self._bindings,
         )  # fmt: skip
         self._made = make_detectors(settings, shared, self._made)
         self._hook()
@@ -131,6 +133,7 @@ class Engine:
         outcome = self._transactions.response(event)
         if outcome is not None:
             self._tenants.note(outcome)
+            self._bindings.note(outcome)
             self._lasting.answered(outcome)
             if self.credit.note(outcome):
                 self._lifts += self._judge.pardon(outcome.remote, outcome.time)

@@ -13,15 +13,15 @@ over many sources. A source with credit needs four times as much and is limited 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from sdnblock.block import Action
 from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
-from sdnblock.detect.site import site_of
+from sdnblock.detect.kept import Kept, Kind, brief, packed_briefs, packed_count, packed_time
+from sdnblock.detect.site import parse_site, site_of, site_text
 from sdnblock.detect.transactions import Outcome
 from sdnblock.evidence.grade import Grade
 
@@ -43,18 +43,49 @@ class EnumerationSettings:
     failure: int = field(default=4, metadata={"least": 1, "most": 1000})
     success: int = field(default=3, metadata={"least": 0, "most": 1000})
     threshold: int = field(default=16, metadata={"least": 1, "most": 100_000})
-    memory: float = field(default=86400.0, metadata={"duration": True})
+    memory: float = field(default=604800.0, metadata={"duration": True})
     credit_factor: int = field(default=4, metadata={"least": 1, "most": 1000})
 
 
 @dataclass(slots=True)
-class _Walk:
+class Walk:
+    """The walk of one source. Times in Unix seconds."""
+
     first: float
     last: float
     score: int = 0
     failures: int = 0
     proven: int = 0
-    users: set[str] = field(default_factory=set)
+    users: list[int] = field(default_factory=list)
+    """Those asked for in vain, each as a number."""
+
+    def pack(self) -> list[Any]:
+        """Plain values, without :attr:`last`."""
+        return [self.first, self.score, self.failures, self.proven, self.users]
+
+
+def unpack_walk(time: float, packed: Any) -> Walk:
+    """:meth:`Walk.pack` back, from outside. Raises ValueError."""
+    if not isinstance(packed, list) or len(packed) != 5:
+        raise ValueError("not a walk")
+    first, *counts, users = packed
+    score, failures, proven = map(packed_count, counts)
+    return Walk(
+        min(packed_time(first), time), time, score, failures, proven, packed_briefs(users, _USERS)
+    )
+
+
+KIND: Final[Kind[bytes, Walk]] = Kind(
+    name="walks",
+    lifetime=2592000.0,
+    most=_MOST,
+    key_text=site_text,
+    parse_key=parse_site,
+    time=lambda walk: walk.last,
+    pack=Walk.pack,
+    unpack=unpack_walk,
+    firm=lambda walk: walk.proven > 0,
+)
 
 
 class Enumeration(Detector):
@@ -66,7 +97,7 @@ class Enumeration(Detector):
         self._settings = settings
         self._credit = shared.credit
         self._tenants = shared.tenants
-        self._walks: OrderedDict[bytes, _Walk] = OrderedDict()
+        self._walks: Kept[bytes, Walk] = shared.memory.keep(KIND)
 
     def outcome(self, outcome: Outcome) -> Iterable[Finding]:
         """A finding, when a source's walk crosses its threshold."""
@@ -74,24 +105,36 @@ class Enumeration(Detector):
             return
         if self._is_customer(outcome):
             return
-        walk = self._walk(outcome)
+        site = site_of(outcome.remote)
+        walk = self._walks.get(site)
+        if walk is not None and outcome.time - walk.last > self._settings.memory:
+            self._walks.drop(site)
+            walk = None
         if outcome.status in _EXISTS:
-            walk.score = max(0, walk.score - self._settings.success)
+            if walk is not None and walk.score:
+                walk.score = max(0, walk.score - self._settings.success)
+                walk.last = outcome.time
+                self._walks.put(site, walk)
             return
-        if outcome.status not in _DEFINITIVE or outcome.user in walk.users:
+        user = brief(outcome.user)
+        if outcome.status not in _DEFINITIVE or (walk is not None and user in walk.users):
             return
+        if walk is None:
+            walk = Walk(outcome.time, outcome.time)
         if len(walk.users) < _USERS:
-            walk.users.add(outcome.user)
+            walk.users.append(user)
+        walk.last = outcome.time
         walk.score += self._settings.failure
         walk.failures += 1
         walk.proven += outcome.proven
+        self._walks.put(site, walk)
         threshold = self._settings.threshold
         credit = self._credit.has(outcome.remote, outcome.time)
         if credit:
             threshold *= self._settings.credit_factor
         if walk.score < threshold:
             return
-        del self._walks[site_of(outcome.remote)]
+        self._walks.drop(site)
         grade = Grade.PROVEN if walk.proven >= 3 else Grade.SPOOFABLE
         reason = (
             f"asked for {walk.failures} users that do not exist"
@@ -102,9 +145,13 @@ class Enumeration(Detector):
 
     def proved(self, outcome: Outcome) -> Iterable[Finding]:
         """A failure that counted already is acknowledged: it was no forgery."""
-        walk = self._walks.get(site_of(outcome.remote))
-        if walk is not None and outcome.status in _DEFINITIVE and outcome.user in walk.users:
+        site = site_of(outcome.remote)
+        walk = self._walks.get(site)
+        if walk is None or outcome.status not in _DEFINITIVE:
+            return ()
+        if brief(outcome.user) in walk.users:
             walk.proven += 1
+            self._walks.put(site, walk)
         return ()
 
     def _is_customer(self, outcome: Outcome) -> bool:
@@ -113,14 +160,3 @@ class Enumeration(Detector):
         return digest is not None and self._tenants.has(
             outcome.remote, digest.get("username"), outcome.time
         )
-
-    def _walk(self, outcome: Outcome) -> _Walk:
-        site = site_of(outcome.remote)
-        walk = self._walks.get(site)
-        if walk is None or outcome.time - walk.last > self._settings.memory:
-            walk = self._walks[site] = _Walk(outcome.time, outcome.time)
-            if len(self._walks) > _MOST:
-                self._walks.popitem(last=False)
-        walk.last = outcome.time
-        self._walks.move_to_end(site)
-        return walk

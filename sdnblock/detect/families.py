@@ -10,8 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sdnblock.detect.fingerprint import brief
-from sdnblock.detect.kept import Kept, Kind, Memory, packed_text, packed_time
+from sdnblock.detect.kept import Kept, Kind, Memory, brief, packed_briefs, packed_text, packed_time
 from sdnblock.detect.site import parse_site, site_of, site_text
 
 _SITES: Final = 100_000
@@ -55,19 +54,14 @@ def _unpack(time: float, packed: Any) -> Suspicions:
         key, first, last, asked, proven = each
         last = min(packed_time(last), time)
         found[packed_text(key, _LONGEST_KEY)] = Suspicion(
-            min(packed_time(first), last), last, _numbers(asked), _numbers(proven)
+            min(packed_time(first), last),
+            last,
+            packed_briefs(asked, _ASKED),
+            packed_briefs(proven, _ASKED),
         )
     if not found:
         raise ValueError("no failures")
     return found
-
-
-def _numbers(value: Any) -> list[int]:
-    if not isinstance(value, list):
-        raise ValueError("not a list of users")
-    if not all(isinstance(each, int) and 0 <= each < 2**48 for each in value):
-        raise ValueError("not a user's number")
-    return list(dict.fromkeys(value))[:_ASKED]
 
 
 def _unpack_successes(time: float, packed: Any) -> dict[int, float]:
@@ -77,7 +71,7 @@ def _unpack_successes(time: float, packed: Any) -> dict[int, float]:
     for each in packed[-_SUCCESSES:]:
         if not isinstance(each, list) or len(each) != 2:
             raise ValueError("not a source and a time")
-        found[_numbers([each[0]])[0]] = min(packed_time(each[1]), time)
+        found[packed_briefs([each[0]], 1)[0]] = min(packed_time(each[1]), time)
     return found
 
 

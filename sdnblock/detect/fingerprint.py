@@ -73,12 +73,6 @@ def shape(text: str, remote: bytes) -> str:
     return tokens[: 2 * _TOKENS] + (at and f"@{_host_sort(host, remote)}")
 
 
-def brief(text: str) -> int:
-    """A text as a number of 48 bits: enough to tell apart what one source asked for."""
-    data = hashlib.blake2b(text.encode("utf-8", "backslashreplace"), digest_size=6).digest()
-    return int.from_bytes(data, "big")
-
-
 def brief_key(text: str) -> str:
     """A text as 16 hexadecimal digits."""
     return hashlib.blake2b(text.encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()

@@ -5,12 +5,19 @@ from __future__ import annotations
 import enum
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+from sdnblock.detect.kept import Kind, packed_count, packed_text, packed_time
+from sdnblock.detect.site import parse_site, site_text
 
 _USERS: Final = 64
 """Users told apart at an address."""
 _PORTS: Final = 64
 _STRANGERS: Final = 4096
+_KEPT_USERS: Final = 16
+_KEPT_STRANGERS: Final = 64
+"""Of these so many outlive a restart."""
+_LONGEST: Final = 64
 _NONCES: Final = 50_000
 _FLOWS: Final = 100_000
 _DAY: Final = 86400.0
@@ -91,11 +98,56 @@ class Guesses:
         """Count him anew."""
         self.users.pop(user, None)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is held against the source."""
+        return not (self.users or self.strangers or self.convicted)
+
+    def pack(self) -> list[Any]:
+        """Plain values, the latest of each, without :attr:`last`."""
+        users = list(self.users.items())[-_KEPT_USERS:]
+        return [
+            self.first, self.convicted,
+            [[user, each.first, *each.counts] for user, each in users],
+            sorted(self.ports)[:_KEPT_USERS], sorted(self.strangers)[:_KEPT_STRANGERS],
+        ]  # fmt: skip
+
     def clear(self, now: float) -> None:
         """Begin again."""
         self.users.clear()
         self.ports.clear()
         self.first = now
+
+
+def unpack_guesses(time: float, packed: Any) -> Guesses:
+    """:meth:`Guesses.pack` back, from outside. Raises ValueError."""
+    try:
+        first, convicted, users, ports, strangers = packed
+        found = Guesses(time)
+        found.first = min(packed_time(first), time)
+        found.convicted = bool(convicted)
+        for user, since, proven, ours, unknown in users[:_KEPT_USERS]:
+            counts = (packed_count(proven), packed_count(ours), packed_count(unknown))
+            since = min(packed_time(since), time)
+            found.users[packed_text(user, _LONGEST)] = UserGuesses(since, counts)
+        found.ports.update(map(packed_count, ports[:_KEPT_USERS]))
+        found.strangers.update(packed_text(each, _LONGEST) for each in strangers[:_KEPT_STRANGERS])
+        return found
+    except TypeError as error:
+        raise ValueError(f"not the guesses of a source: {error}") from None
+
+
+KIND: Final[Kind[bytes, Guesses]] = Kind(
+    name="guesses",
+    lifetime=2592000.0,
+    most=100_000,
+    key_text=site_text,
+    parse_key=parse_site,
+    time=lambda guesses: guesses.last,
+    pack=Guesses.pack,
+    unpack=unpack_guesses,
+    firm=lambda guesses: guesses.convicted or guesses.total()[Sort.PROVEN] > 0,
+)
 
 
 class AcceptedNonces:

@@ -6,6 +6,7 @@ for what has changed, and gives back what was kept when it starts. No I/O here.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import math
@@ -171,6 +172,22 @@ class Memory:
     def tables(self) -> list[Kept[Any, Any]]:
         """Everything that is kept, what matters most first."""
         return list(self._tables.values())
+
+
+def brief(text: str) -> int:
+    """A text as a number of 48 bits: enough to tell apart what one source asked for."""
+    data = hashlib.blake2b(text.encode("utf-8", "backslashreplace"), digest_size=6).digest()
+    return int.from_bytes(data, "big")
+
+
+def packed_briefs(value: Any, most: int) -> list[int]:
+    """Several of what :func:`brief` makes. Raises ValueError for anything else."""
+    if not isinstance(value, list):
+        raise ValueError("a list is no list")
+    for each in value:
+        if isinstance(each, bool) or not isinstance(each, int) or not 0 <= each < 2**48:
+            raise ValueError("not the number of a text")
+    return list(dict.fromkeys(value))[:most]
 
 
 def packed_text(value: Any, most: int) -> str:

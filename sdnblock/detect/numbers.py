@@ -157,6 +157,10 @@ class TestNumbers(Witness):
 
     # --- evidence -----------------------------------------------------------------------
 
+    def glimpsed(self, event: SipSeen) -> Iterable[Finding]:
+        """The number is among what is told of every request."""
+        return self.begun(event)
+
     def begun(self, event: SipSeen) -> Iterable[Finding]:
         """A new request: what is dialled."""
         if event.message.method != "INVITE" or event.message.to_tag:

@@ -13,10 +13,14 @@ from sdnblock.detect.enumeration import Enumeration, EnumerationSettings
 from sdnblock.detect.flood.detector import Floods, FloodSettings
 from sdnblock.detect.foreign_domain import ForeignDomain, ForeignDomainSettings
 from sdnblock.detect.fraud.detector import Fraud, FraudSettings
+from sdnblock.detect.identity import Identity, IdentitySettings
 from sdnblock.detect.injection import Injection, InjectionSettings
+from sdnblock.detect.invite_source import InviteSource, InviteSourceSettings
 from sdnblock.detect.outcome_walk import OutcomeWalk, OutcomeWalkSettings
+from sdnblock.detect.replay import Replay, ReplaySettings
 from sdnblock.detect.request_rate import RequestRate, RequestRateSettings
 from sdnblock.detect.scanner import Scanner, ScannerSettings
+from sdnblock.detect.unregister import Unregister, UnregisterSettings
 from sdnblock.detect.weak_digest import WeakDigest, WeakDigestSettings
 
 S = TypeVar("S")
@@ -43,6 +47,10 @@ ENTRIES: Final = (
     Entry(Scanner.name, ScannerSettings, Scanner),
     Entry(Enumeration.name, EnumerationSettings, Enumeration),
     Entry(BruteForce.name, BruteForceSettings, BruteForce),
+    Entry(Unregister.name, UnregisterSettings, Unregister),
+    Entry(Replay.name, ReplaySettings, Replay),
+    Entry(Identity.name, IdentitySettings, Identity),
+    Entry(InviteSource.name, InviteSourceSettings, InviteSource),
     Entry(WeakDigest.name, WeakDigestSettings, WeakDigest),
     Entry(ForeignDomain.name, ForeignDomainSettings, ForeignDomain),
     Entry(Injection.name, InjectionSettings, Injection),

@@ -107,10 +107,12 @@ class Transactions:
                 known.asked.established |= event.established
                 return False
             self._drop(key, known)
-        text, nonce, realms = self._credential(message)
-        asked = Asked(event, text, realms)
+        digest = self._credential(message)
+        realms = tuple(each.get("realm") for each in message.credentials) if digest else ()
+        asked = Asked(event, digest, realms)
         challenged = answered = False
-        if nonce:
+        if digest is not None:
+            nonce = digest.get("nonce")
             challenged = self._nonces.known(nonce)
             answered = self._nonces.proves(nonce, event.source, event.time, self.proof.nonces)
         self._pending[key] = _Pending(asked, challenged, answered)
@@ -134,7 +136,7 @@ class Transactions:
         outcome = pending.outcome = Outcome(
             event.time, asked.remote, asked.remote_port, asked.local, asked.local_port,
             asked.protocol, asked.method, asked.about, message.status,
-            bool(asked.credential_text), pending.challenged, _rejects(message, asked), proven,
+            asked.digest is not None, pending.challenged, _rejects(message, asked), proven,
             asked, message.to_tag,
         )  # fmt: skip
         if asked.method == "INVITE" and outcome.to_tag:
@@ -160,21 +162,15 @@ class Transactions:
                 sampled=event.sampled,
             )  # fmt: skip
 
-    def _credential(self, message: SipMessage) -> tuple[str, str, tuple[str, ...]]:
-        """The credential that counts (of several, one with a nonce of ours), its nonce, and
-        the realms of all."""
+    def _credential(self, message: SipMessage) -> Digest | None:
+        """The credential that counts: of several, one with a nonce of ours."""
         if not message.fields.keys() & _CARRYING:
-            return "", "", ()
-        texts = [*message.values("authorization"), *message.values("proxy-authorization")]
-        found = []
-        for text in texts[:_CREDENTIALS]:
-            digest = parse_digest(text)
-            if digest is not None:
-                found.append((text, digest.get("nonce"), digest.get("realm")))
-        if not found:
-            return "", "", ()
-        chosen = next((each for each in found if self._nonces.known(each[1])), found[0])
-        return *chosen[:2], tuple(each[2] for each in found)
+            return None
+        found = message.credentials[:_CREDENTIALS]
+        for digest in found:
+            if self._nonces.known(digest.get("nonce")):
+                return digest
+        return found[0] if found else None
 
     def _forget(self, now: float) -> None:
         while self._pending:
@@ -203,7 +199,7 @@ def _challenges(message: SipMessage) -> Iterator[Digest]:
 
 def _rejects(message: SipMessage, asked: Asked) -> bool:
     """Whether a response refuses the credential of its request."""
-    if not asked.credential_text:
+    if asked.digest is None:
         return False
     if message.status not in _CHALLENGES:
         return message.status == 403

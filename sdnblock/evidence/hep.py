@@ -13,6 +13,7 @@ rtpengine and heplify send it: protocol 22 stands for TLS or WebSocket, 50 for W
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -41,6 +42,8 @@ _SIZES: Final = {
     _SOURCE_PORT: 2, _DESTINATION_PORT: 2, _SECONDS: 4, _MICROSECONDS: 4, _KIND: 1, _AGENT: 4,
 }  # fmt: skip
 """Bytes of the values that have a fixed size."""
+_WHOLE: Final = {kind: _HEAD + size for kind, size in _SIZES.items()}
+_CHUNK = struct.Struct("!HHH")
 _SNIFFER: Final = frozenset({_VLAN, _TCP_FLAGS, _TOS})
 _V6_FAMILIES: Final = frozenset({10, 28, 30})
 """AF_INET6 of Linux, FreeBSD and macOS: each sender writes its own."""
@@ -173,11 +176,11 @@ def _chunks(packet: bytes) -> dict[int, bytes]:
     while at < end:
         if end - at < _HEAD:
             raise HepError("a chunk breaks off")
-        kind, size = packet[at + 2] << 8 | packet[at + 3], packet[at + 4] << 8 | packet[at + 5]
+        vendor, kind, size = _CHUNK.unpack_from(packet, at)
         if not _HEAD <= size <= end - at:
             raise HepError("a chunk breaks off")
-        if not packet[at] and not packet[at + 1]:  # vendor 0: generic
-            if kind in found or _SIZES.get(kind, size - _HEAD) != size - _HEAD:
+        if not vendor:  # generic
+            if kind in found or _WHOLE.get(kind, size) != size:
                 raise HepError("a chunk cannot be")
             found[kind] = packet[at + _HEAD : at + size]
         at += size

@@ -27,6 +27,7 @@ class HepIntake:
         self._key = key
         self._max_age = settings.max_age
         self._senders = Among(settings.senders)
+        self._keyless = Among(settings.keyless)
         self._sniffers = Among(settings.sniffers)
         self._partial = Among(settings.partial)
         self._names: dict[tuple[bytes, str, int], str] = {}
@@ -51,7 +52,10 @@ class HepIntake:
 
     def _take(self, address: bytes, packet: HepPacket, now: float) -> SipSeen | None:
         if self._key is not None and not hmac.compare_digest(packet.key, self._key):
-            raise HepError("its key is wrong" if packet.key else "it has no key")
+            if packet.key:
+                raise HepError("its key is wrong")
+            if address not in self._keyless:
+                raise HepError("it has no key")
         if packet.kind != SIP:
             self.tally.ignored[f"payload type {packet.kind}"] += 1
             return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from sdnblock.block import Prefix, Source, covers, format_address, source_of
+from sdnblock.block import Prefix, Source, covers, source_of
 from sdnblock.errors import SdnblockError
 
 LOOPBACK: Final = (Prefix(bytes((127, 0, 0, 0)), 8), Source(bytes(15) + b"\1"))
@@ -28,6 +28,8 @@ class HepSettings:
     """Addresses that packets are taken from."""
     sniffers: tuple[Source | Prefix, ...] = ()
     """Senders that copy packets off the wire and do not know whether a connection stands."""
+    keyless: tuple[Source | Prefix, ...] = ()
+    """Senders that cannot send a key, and come by a way on which nobody can forge them."""
     partial: tuple[Source | Prefix, ...] = ()
     """Senders that copy only some of their server's messages."""
     key: str | None = field(default=None, repr=False)
@@ -49,13 +51,14 @@ class HepSettings:
             return "key", "is empty"
         if not self.senders:
             return "senders", "is empty: nobody could send"
-        secret = self.key is not None or self.key_file is not None
-        if not ipaddress.ip_address(address).is_loopback and not secret:
-            return "key", f"{self.listen} can be reached from elsewhere: that needs a key"
-        if not secret and not all(_is_loopback(each) for each in self.senders):
-            return "key", "senders other than this machine need a key"
-        if not ipaddress.ip_address(address).is_loopback and self.senders == LOOPBACK:
+        public = not ipaddress.ip_address(address).is_loopback
+        if public and self.senders == LOOPBACK:
             return "senders", f"{self.listen} can be reached from elsewhere: say who may send"
+        if self.key is None and self.key_file is None:
+            excused = [source_of(each) for each in (*LOOPBACK, *self.keyless)]
+            for sender in self.senders:
+                if not any(covers(each, source_of(sender)) for each in excused):
+                    return "key", f"the sender {sender} is another machine: that needs a key"
         return None
 
     def endpoint(self) -> tuple[str, int]:
@@ -102,9 +105,3 @@ class Among:
                 self._known.clear()
             self._known[address] = known
         return known
-
-
-def _is_loopback(prefix: Source | Prefix) -> bool:
-    text = format_address(prefix.address)
-    length = prefix.length if isinstance(prefix, Prefix) else len(prefix.address) * 8
-    return ipaddress.ip_address(text).is_loopback and (":" in text or length >= 8)

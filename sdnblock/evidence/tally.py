@@ -23,18 +23,16 @@ class Tally:
         self._last[reason] = whose
 
     def told(self) -> str:
-        """What was refused, in one line; empty if nothing was. Begins anew."""
-        line = ""
-        if self.refused:
-            parts = [
-                f"{count} because {reason} (last: {self._last[reason]})"
-                for reason, count in self.refused.most_common()
-            ]
-            ignored = [f"{count} with {what}" for what, count in self.ignored.most_common(8)]
-            line = (
-                f"{self.refused.total()} refused: {'; '.join(parts)};"
-                f" {', '.join((f'{self.judged} judged', *ignored))}"
-            )
+        """What was refused, in one line. Begins anew."""
+        parts = [
+            f"{count} because {reason} (last: {self._last[reason]})"
+            for reason, count in self.refused.most_common()
+        ]
+        ignored = [f"{count} with {what}" for what, count in self.ignored.most_common(8)]
+        line = (
+            f"{self.refused.total()} refused: {'; '.join(parts)};"
+            f" {', '.join((f'{self.judged} judged', *ignored))}"
+        )
         self.judged = 0
         self.ignored.clear()
         self.refused.clear()

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-NAMES: Final = ("sip", "sip_stream", "hep", "hep_stream", "frames", "captures")
+NAMES: Final = ("sip", "sip_stream", "hep", "hep_stream", "event", "frames", "captures")
 _ROOT: Final = Path(__file__).parents[2]
 _MOST: Final = {"hep_stream": 8192, "sip_stream": 8192, "captures": 4096}
 

@@ -39,6 +39,12 @@ def seeds(target: str) -> list[bytes]:
         return packets
     if target == "hep_stream":
         return [bytes((0, 3, 60, 130, 9, 9, 9, 200)) + b"".join(packets)]
+    if target == "event":
+        return [
+            b"1@x\n1700000000\n203.0.113.66\n198.51.100.10\nINVITE\nsip:100@x\nsip:0044@x\n'0044'\n"
+            b"friendly-scanner\nfriendly\nkam1",
+            b"2\n1700000000.5\n2001:db8::66\n[2001:db8::9]\nregister\n<null>\n<null>\n'0\na\\'b\\0",
+        ]
     found = [p.v4(OPTIONS), p.v4(REGISTER)]
     if target == "frames":
         return found

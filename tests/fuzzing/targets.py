@@ -14,6 +14,7 @@ from typing import Final
 from sdnblock.evidence.capture import CaptureError, read_frames
 from sdnblock.evidence.frames import LINK_TYPES, decode
 from sdnblock.evidence.hep import MAX_INFLATED, MAX_PACKET, HepError, HepStream, parse_hep
+from sdnblock.evidence.kamailio import FIELDS, EventError, read_event
 from sdnblock.evidence.sip import MAX_HEAD, MAX_VALUE, SipMessage, parse_message
 from sdnblock.evidence.sip_stream import SipStream
 from tests.hep_kit import again
@@ -128,8 +129,31 @@ def captures(data: bytes) -> None:
     assert size <= len(data)
 
 
+def event(data: bytes) -> None:
+    """One of Kamailio's events, a field a line: bounded, of one family, in one line each."""
+    call_id, *values = data.split(b"\n", len(FIELDS))
+    padded: list[bytes | None] = [value or None for value in values]
+    padded += [None] * (len(FIELDS) - len(padded))
+    try:
+        seen = read_event(call_id, padded, 1_700_000_000.5)
+    except EventError as error:
+        assert str(error).isascii()
+        return
+    assert len(seen.source) == len(seen.destination)
+    assert len(seen.source) in (4, 16)
+    assert any(seen.source)
+    assert abs(seen.time - 1_700_000_000.5) <= 61
+    assert (seen.whole, seen.established, seen.inbound) == (False, False, None)
+    assert len(seen.via) <= 80
+    texts = [text for each in seen.message.headers.values() for text in each]
+    texts += [seen.message.uri, seen.via, seen.message.method]
+    assert all(len(text) <= MAX_VALUE + 2 for text in texts)
+    assert not any(ord(letter) < 32 for text in texts for letter in text)
+    _bounded(seen.message, len(data) + 64)
+
+
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
-    each.__name__: each for each in (sip, sip_stream, hep, hep_stream, frames, captures)
+    each.__name__: each for each in (sip, sip_stream, hep, hep_stream, event, frames, captures)
 }
 
 
@@ -138,7 +162,7 @@ def _bounded(message: SipMessage, size: int) -> None:
     assert 0 <= message.junk <= message.head <= min(size, MAX_HEAD + 2048)
     assert bool(message.method) != bool(message.status)
     values = [value for each in message.headers.values() for value in each]
-    assert all(len(value) <= MAX_VALUE for value in values)
+    assert all(len(value) <= MAX_VALUE + 2 for value in values)
     assert not any("\r" in value or "\n" in value for value in values)
     assert sum(map(len, values)) <= size
     texts = [message.call_id, message.user_agent, message.from_tag, message.to_tag, message.branch]
@@ -146,7 +170,7 @@ def _bounded(message: SipMessage, size: int) -> None:
               for text in (each.user, each.host)]  # fmt: skip
     for digest in (*message.credentials, message.authorization, message.challenge):
         texts += [] if digest is None else [digest.scheme, *digest.parameters.values()]
-    assert all(len(text) <= MAX_VALUE for text in texts)
+    assert all(len(text) <= MAX_VALUE + 2 for text in texts)
     assert -1 <= message.cseq[0] < 10**10
     assert 0 <= message.content_length < 10**10
     assert message.session_expires >= 0
