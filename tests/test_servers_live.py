@@ -64,6 +64,7 @@ verdict and the block race with the next probe."""
 
 async def run(made: Stage, attack: Attack) -> None:
     cut = await attack.run(made, await made.address())
+    print(f"{attack.name}: sent {cut.sent}, leaked {cut.leaked}, cut after {cut.seconds:.2f} s")
     assert {claim["origin"] for claim in cut.claims} == attack.origins, (attack.name, cut)
     assert {claim["action"] for claim in cut.claims} == {"drop"}
     assert cut.leaked <= attack.most_leaked, (attack.name, cut)

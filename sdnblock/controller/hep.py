@@ -30,11 +30,12 @@ _READ: Final = 16384
 _TURN: Final = 32
 """Datagrams handled before others in the loop have their turn."""
 _BUFFER: Final = 8 << 20
-"""Bytes of datagrams that wait in the kernel; net.core.rmem_max may allow less."""
+"""Bytes of datagrams that wait in the kernel; net.core.rmem_max may allow others than root less."""
 _REPORT: Final = 60.0
 """Seconds between two lines in the log; the first one comes sooner."""
 _REPORT_FIRST: Final = 5.0
 _MAPPED: Final = bytes(10) + b"\xff\xff"
+_SO_RCVBUFFORCE: Final = 33
 _SO_MEMINFO: Final = 55
 _MEMINFO: Final = struct.Struct("=9I")
 """The last number: datagrams dropped because the buffer was full (linux/sock_diag.h)."""
@@ -186,7 +187,10 @@ def _socket(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
         if kind is socket.SOCK_STREAM:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         else:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+            try:
+                made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+            except PermissionError:
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         made.setblocking(False)
         made.bind((host, port))
     except OSError:

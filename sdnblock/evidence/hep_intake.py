@@ -99,9 +99,18 @@ class HepIntake:
 
 
 def _check_addresses(packet: HepPacket, message: SipMessage) -> None:
-    """The end that evidence is about must be somebody; of the other some senders do not know."""
-    if not _somebody(packet.source if message.is_request else packet.destination):
+    """The remote end must be somebody, and of a request both: a flow can be made of them."""
+    if not message.is_request:
+        if not _somebody(packet.destination):
+            raise HepError("its address is nobody's")
+        return
+    if not _somebody(packet.source) or not packet.source_port:
         raise HepError("its address is nobody's")
+    if not _somebody(packet.destination) or not packet.destination_port:
+        raise HepError(
+            "it does not say where the request came to: let the server listen on single"
+            " addresses, not on all"
+        )
 
 
 def _somebody(address: bytes) -> bool:

@@ -11,14 +11,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from sdnblock.block import Flow, parse_target
 from sdnblock.evidence.capture import CaptureError, read_frames
 from sdnblock.evidence.frames import LINK_TYPES, decode
 from sdnblock.evidence.hep import MAX_INFLATED, MAX_PACKET, HepError, HepStream, parse_hep
+from sdnblock.evidence.hep_intake import HepIntake
 from sdnblock.evidence.kamailio import FIELDS, EventError, read_event
+from sdnblock.evidence.senders import HepSettings
 from sdnblock.evidence.sip import MAX_HEAD, MAX_VALUE, SipMessage, parse_message
 from sdnblock.evidence.sip_stream import SipStream
 from tests.hep_kit import again
 
+_HERE: Final = bytes((127, 0, 0, 1))
 _TRUTH: Final = b"From: <sip:evil@x>\r\nCall-ID: evil\r\n\r\n"
 
 
@@ -77,6 +81,15 @@ def hep(data: bytes) -> None:
         return
     assert len(content) <= MAX_INFLATED
     sip(content)
+    intake = HepIntake(HepSettings(), None)
+    seen = intake.take(_HERE, data, packet.time or 0.0)
+    counted = intake.tally.refused.total() + intake.tally.ignored.total()
+    assert (seen is None) == (counted == 1) != (intake.tally.judged == 1)
+    if seen is not None and seen.message.is_request:
+        flow = Flow(
+            seen.protocol, seen.source, seen.source_port, seen.destination, seen.destination_port
+        )
+        assert parse_target(str(flow)) == flow
 
 
 def hep_stream(data: bytes) -> None:
