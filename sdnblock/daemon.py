@@ -34,11 +34,13 @@ from sdnblock.controller.reporting import Reporting
 from sdnblock.controller.saver import Saver
 from sdnblock.controller.servers import Servers
 from sdnblock.controller.session import Session
+from sdnblock.controller.telling import Telling
 from sdnblock.detect.engine import Engine
 from sdnblock.detect.numbers import TestNumbers
 from sdnblock.detect.registry import NAMES as DETECTORS
 from sdnblock.detect.scanner import ScannerSettings
 from sdnblock.detect.sides import Sides
+from sdnblock.detect.stories import Stories
 from sdnblock.errors import BlockListError, ConfigError, SwitchError
 from sdnblock.reading import Readers
 from sdnblock.reconcile import Ledger
@@ -69,6 +71,7 @@ class Daemon:
         self._engine = Engine(config.detect, sides, self.hub.named_by)
         self.servers = Servers(config, sides)
         self._numbers = TestNumbers(config.numbers, self._engine.credit, self._engine.memory)
+        self._stories = Stories(self._engine.memory)
         self.sessions: list[Session] = []
         self._marking: Marking | None = None
         self._stop = asyncio.Event()
@@ -141,7 +144,13 @@ class Daemon:
         )
         remembering = Remembering(self._engine.memory, store, self.hub)
         stack.push_async_callback(remembering.flush)
-        judging = Judging(self.hub, saver, self._engine, remembering.wait_ready, (self._numbers,))
+        judging = Judging(
+            self.hub,
+            saver,
+            self._engine,
+            remembering.wait_ready,
+            (self._numbers, self._stories),
+        )
         tasks = [
             group.create_task(feed.run(), name="block list"),
             group.create_task(saver.run(), name="saver"),
@@ -149,6 +158,7 @@ class Daemon:
             group.create_task(remembering.run(), name="memory"),
             group.create_task(self._marking.run(), name="signatures"),
             group.create_task(Numbers(self._numbers, store).run(), name="test numbers"),
+            group.create_task(Telling(self._stories, store).run(), name="stories"),
             group.create_task(judging.run(), name="detectors"),
             group.create_task(self.servers.run(judging), name="SIP servers"),
         ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sdnblock.block import TCP, Action, Prefix, Source, Target, format_address, source_of
+from sdnblock.block import TCP, Action, Prefix, Source, Target, source_of
+from sdnblock.detect.decision import Decision
 from sdnblock.detect.engine import Engine
 from sdnblock.detect.registry import DetectSettings
 from sdnblock.detect.request_rate import RequestRateSettings
@@ -24,33 +24,6 @@ from sdnblock.evidence.tcp import TcpDirection
 from sdnblock.signature_file import read_signatures
 
 _STREAMS: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A block that would have been made."""
-
-    verdict: Verdict
-    source: bytes
-    first_seen: float
-    decided_at: float
-    packets_before: int
-    """SIP messages of the source up to and with the one that decided."""
-
-    def row(self) -> dict[str, object]:
-        """Plain values, times in Unix seconds."""
-        verdict = self.verdict
-        return {
-            "source": format_address(self.source),
-            "target": str(verdict.target),
-            "action": verdict.action.value,
-            "grade": verdict.grade.value,
-            "detector": verdict.detector,
-            "reason": verdict.reason,
-            "first_seen": self.first_seen,
-            "decided_at": self.decided_at,
-            "packets_before": self.packets_before,
-        }
 
 
 def read_events(path: Path) -> Iterator[SipSeen]:

@@ -205,7 +205,8 @@ async def test_a_flood_of_addresses_is_written_slowly(tmp_path: Path) -> None:
 # --- the whole controller, killed -----------------------------------------------------------
 
 
-def _configure(cli: Cli, switch: SwitchThread) -> None:
+def configure(cli: Cli, switch: SwitchThread) -> None:
+    """One switch, our side, and a server whose nonces are good for one address only."""
     cli.configure(
         f'[[switch]]\nname = "edge1"\naddress = "{switch.address}"\ntrusted_ports = [2]\n'
         '[safety]\nown_prefixes = ["198.51.100.0/24"]\n[controller]\nresync_interval = 1\n'
@@ -254,7 +255,7 @@ class Controller:
 def test_killed_and_started_again_it_forgets_neither_the_ladder_nor_credit(tmp_path: Path) -> None:
     with RedisServer(tmp_path) as server, switch_thread() as switch:
         cli = Cli(server, tmp_path)
-        _configure(cli, switch)
+        configure(cli, switch)
         it = Controller(cli, switch)
         try:
             it.start()

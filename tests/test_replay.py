@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from sdnblock.block import parse_prefix
+from sdnblock.detect.decision import Decision
 from sdnblock.detect.registry import DetectSettings
-from sdnblock.replay import Decision, read_events, replay
+from sdnblock.replay import read_events, replay
 from tests.captures import write_pcap
 from tests.dataplane import packets as p
 

@@ -14,7 +14,7 @@ from sdnblock.blocklist.keys import Keys
 from sdnblock.blocklist.link import Link, Value
 from sdnblock.blocklist.row import Row
 
-MAX_DATA: Final = 8192
+MAX_DATA: Final = 16384
 """Bytes of JSON of one record; a larger one is not read."""
 
 _MAX_KEY: Final = 256

@@ -48,6 +48,8 @@ class Keys:
         self.changes = f"{prefix}changes"
         self.meta = f"{prefix}meta"
         self.counters = f"{prefix}counters"
+        self.asked = f"{prefix}asked"
+        self.asked_alive = f"{prefix}asked:alive"
         self.numbers = f"{prefix}testnumbers"
         self.number_facts = f"{prefix}testnumbers:facts"
         self.signatures = f"{prefix}signatures"

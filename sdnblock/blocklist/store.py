@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from sdnblock.block import Action, Prefix, Source, Target
 from sdnblock.blocklist import scripts, spellings
+from sdnblock.blocklist.asked import AskedStore
 from sdnblock.blocklist.claims import (
     Allowed,
     Claim,
@@ -67,6 +68,8 @@ class Store(StatusStore):
         """Scanners' marks."""
         self.numbers = NumberStore(self._link, keys, clock)
         """Test numbers."""
+        self.asked = AskedStore(self._link, keys, clock)
+        """Sources that somebody asks about."""
 
     async def add(self, claims: Sequence[Claim]) -> None:
         """Make the claims, atomically in chunks.

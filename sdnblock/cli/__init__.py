@@ -29,6 +29,7 @@ _COMMANDS: Final = {
     "allow": "The allowlist: what is never dropped or limited, whoever asks.",
     "numbers": "Numbers that convicted sources dialled, for voice routing.",
     "signatures": "Marks of attack tools that get a source blocked by its first packet.",
+    "why": "Tell all that is known of a source: what was seen, found, decided, is in force.",
     "switch": "Look into switches: entries, counters, and what differs from the plan.",
     "shell": "Open p4runtime-shell on a switch.",
     "run": "Run the controller: keep the switches in step with the block list.",

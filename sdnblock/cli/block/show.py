@@ -90,15 +90,18 @@ async def _find(app: App, target: Target, switches: bool) -> _Findings:
             [checks.describe(prefix) for prefix in allowed],
             next(iter(unenforced)) if unenforced and all(unenforced) else None,
             (await store.counters([target])).get(target),
-            await ask(app, app.config.switches, _Question(target)) if switches else [],
+            await ask(app, app.config.switches, Question(target)) if switches else [],
         )
 
 
-class _Question:
+class Question:
+    """What a switch holds for one target."""
+
     def __init__(self, target: Target) -> None:
         self._target = target
 
     async def __call__(self, reader: Reader) -> Entry | None:
+        """Ask."""
         return await reader.entry(self._target)
 
 
@@ -128,7 +131,7 @@ def _as_object(found: _Findings) -> dict[str, Any]:
         "allowed_by": found.allowed_by,
         "packets": packets,
         "bytes": size,
-        "switches": [_switch_object(answer) for answer in found.switches],
+        "switches": [switch_object(answer) for answer in found.switches],
     }
 
 
@@ -137,7 +140,8 @@ def _claim_object(claim: Claim) -> dict[str, Any]:
     return {key: row[key] for key in row if key not in ("packets", "bytes")}
 
 
-def _switch_object(answer: Answer[Entry | None]) -> dict[str, Any]:
+def switch_object(answer: Answer[Entry | None]) -> dict[str, Any]:
+    """A switch's answer as plain values."""
     entry = answer.value
     return {
         "name": answer.name,
@@ -169,13 +173,14 @@ def _lines(found: _Findings, asked: bool, now: float) -> list[str]:
     if found.claims:
         packets, size = found.counted or (0, 0)
         lines.append(f"  counted by the controller: {_amount(packets, size)}")
-    lines += [f"  {_switch_line(answer)}" for answer in found.switches]
+    lines += [f"  {switch_line(answer)}" for answer in found.switches]
     if asked and not found.switches:
         lines.append("  no switch is configured here to be asked: give --config")
     return lines
 
 
-def _switch_line(answer: Answer[Entry | None]) -> str:
+def switch_line(answer: Answer[Entry | None]) -> str:
+    """A switch's answer as a line."""
     if answer.error is not None:
         return f"not known: {answer.error}"
     entry = answer.value
