@@ -10,7 +10,7 @@ DEMO_PACKAGES := $(BASE_PACKAGES) kamailio sip-tester sipvicious
 TEST_PACKAGES := $(DEMO_PACKAGES) clang llvm libbpf-dev linux-libc-dev libc6-dev tcpdump openssl nftables \
     mininet iputils-ping openvswitch-switch fail2ban python3-pyinotify kamailio-redis-modules
 
-.PHONY: help demo test test-bmv2 fuzz fuzz-parsers bench compare attacks lab p4 xdp lint packages clean
+.PHONY: help demo test test-bmv2 fuzz fuzz-parsers bench compare attacks lab p4 p4-tofino xdp lint packages clean
 
 help:
 	@echo 'make demo       the whole loop on real traffic (root)'
@@ -23,6 +23,7 @@ help:
 	@echo 'make fuzz       the property tests with new seeds (root)'
 	@echo 'make fuzz-parsers  coverage-guided fuzzing of all parsers: an hour'
 	@echo 'make p4         rebuild p4/compiled from the P4 program: needs p4c'
+	@echo 'make p4-tofino  the same for a Tofino (docs/tofino.md): needs p4c-barefoot and bfas'
 	@echo 'make xdp        rebuild p4/compiled from the XDP program: needs clang'
 
 demo: $(VENV)/installed
@@ -66,6 +67,9 @@ compare: $(VENV)/installed-dev
 
 p4:
 	p4/build.sh
+
+p4-tofino:
+	p4/tofino/build.sh
 
 xdp:
 	p4/xdp/build.sh

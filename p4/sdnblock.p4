@@ -5,10 +5,13 @@
 #include <core.p4>
 #include <v1model.p4>
 
+typedef standard_metadata_t ingress_t;
+
 #include "include/headers.p4"
 #include "include/ids.p4"
 #include "include/parser.p4"
 #include "include/classify.p4"
+#include "include/side.p4"
 #include "include/service.p4"
 #include "include/blocks.p4"
 #include "include/message.p4"

@@ -10,6 +10,7 @@ from sdnblock.errors import SdnblockError
 P4INFO: Final = "sdnblock.p4info.txtpb"
 BMV2_JSON: Final = "sdnblock.json"
 XDP_OBJECT: Final = "sdnblock.bpf.o"
+TOFINO_P4INFO: Final = "tofino/sdnblock.p4info.txtpb"
 
 _PACKAGE: Final = Path(__file__).parent
 

@@ -75,6 +75,8 @@ class FakeSwitch(p4r_grpc.P4RuntimeServicer):
         """How every stream ends at its first arbitration."""
         self.hooks: dict[str, Hook] = {}
         """By RPC name."""
+        self.address = ""
+        """Where it is served, for tests that keep it here."""
 
     def primary(self) -> int | None:
         """The primary's election id."""

@@ -74,14 +74,24 @@ def test_absurd_windows_stay_in_the_field() -> None:
 
 
 def test_no_samples_no_session() -> None:
-    assert configure.clone_session(SwitchSettings("s", sample_rate=0)) is None
+    assert configure.clone_session(SwitchSettings("s", sample_rate=0), "xdp") is None
     first = FirstSettings(packets=1, rate=100, burst=17)
     settings = SwitchSettings("s", sample_rate=0, first=first)
-    assert configure.clone_session(settings) is not None
+    assert configure.clone_session(settings, "xdp") is not None
     budgets = configure.budgets(kit.schema(), settings)
     assert budgets["sample_meter"] == [(0, 0)]
     assert budgets["first_meter"] == [(7, 2)] * 32
     assert configure.flood_group(SwitchSettings("s")) is None
+
+
+def test_copies_go_where_each_target_wants_them() -> None:
+    settings = SwitchSettings("s", sample_bytes=128, cpu_port=320)
+    for target, instance, length in (("bmv2", 1, 0), ("xdp", 1, 128), ("tofino", 0, 128)):
+        entity = configure.clone_session(settings, target)
+        assert entity is not None
+        session = entity.packet_replication_engine_entry.clone_session_entry
+        assert [(each.egress_port, each.instance) for each in session.replicas] == [(320, instance)]
+        assert session.packet_length_bytes == length
 
 
 def test_ports_of_replicas_compare_however_they_are_written() -> None:

@@ -9,6 +9,7 @@ import os
 import random
 import struct
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
@@ -291,3 +292,22 @@ def test_memory_that_comes_in_a_moment_is_waited_for(
     assert got == [Outcome.OK, outcome]
     monkeypatch.undo()
     assert (xdp.get("source_v4", host(2)) is not None) == (outcome is Outcome.OK)
+
+
+def test_who_was_held_once_is_not_held_again_weeks_later(xdp: XdpDataplane) -> None:
+    """The clock of 32 bits comes round: until when it was held lies ahead again."""
+    xdp.insert("port_side", [b"\0\3\0\0"], [Value(1, 1)])
+    xdp.insert("sip_port", [b"\x11\x13\xc4\0"], [SIP])
+    xdp.insert("outcome", [b"\x16\0\0\0"], [Value(11, 4)])
+    xdp.set_policy("outcome_policy", (4, 1 << 20, 60_000, 2))
+    text = b"SIP/2.0 404 Not Found\r\n\r\n"
+    reply = p.ether(p.ip4(p.udp(text), p.UDP, "198.51.100.9", "203.0.113.7"), 0x0800)
+    xdp.test_run(3, reply)
+    assert xdp.test_run(1, p.v4())[0] is Verdict.DROP
+    walks, slot = xdp._map("walks"), zlib.crc32(b"\0" * 10 + b"\xff\xff\xcb\x00\x71\x07") & 0xFFFF
+    key = slot.to_bytes(4, "little")
+    value = bytearray(walks.lookup(key) or b"")
+    (until,) = struct.unpack_from("=I", value, 24)  # struct walk of p4/xdp/maps.h
+    struct.pack_into("=I", value, 24, until - 30 * 86400 * 1000 & 0xFFFFFFFF)
+    xdp._must(walks, key, bytes(value))
+    assert xdp.test_run(1, p.v4())[0] is not Verdict.DROP

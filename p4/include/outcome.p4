@@ -54,8 +54,9 @@ control Held(inout metadata_t meta) {
             ticks_t until;
             walk_remote.read(remote, meta.slot);
             walk_held.read(until, meta.slot);
+            // No hold lasts longer: more is left of one that ended up to 50 days ago.
             ticks_t left = until - meta.now;
-            if (remote == meta.remote && until != 0 && left != 0 && left < 0x80000000) {
+            if (remote == meta.remote && until != 0 && left != 0 && left <= meta.walk_hold) {
                 meta.held = 1;
             }
         }

@@ -1,30 +1,9 @@
-// Stages `side`, `forward` and `service`: where a packet comes from, where it goes, and
-// whether it is SIP.
+// Stage `service`: whether a packet is SIP.
 #ifndef SDNBLOCK_SERVICE_P4
 #define SDNBLOCK_SERVICE_P4
 
 #include "headers.p4"
 #include "ids.p4"
-
-control Side(inout metadata_t meta, in standard_metadata_t standard_metadata) {
-    @id(ID_SET_SIDE) @name(".set_side")
-    action set_side(bit<1> trusted) {
-        meta.trusted = trusted;
-    }
-
-    // Ports that lead to our SIP servers are trusted; all others are the internet.
-    @id(ID_PORT_SIDE) @name(".port_side")
-    table port_side {
-        key = { standard_metadata.ingress_port: exact @name("ingress_port"); }
-        actions = { set_side; @defaultonly NoAction; }
-        const default_action = NoAction();
-        size = SIZE_PORT_SIDE;
-    }
-
-    apply {
-        port_side.apply();
-    }
-}
 
 control Service(inout metadata_t meta) {
     bit<16> port = 0;

@@ -40,17 +40,20 @@ static __always_inline void request_window(struct remote *remote, struct setting
 		tell(EVENT_DIGEST, remote, requests, port);
 }
 
-/* Control Held: whether the walk holds the remote, and what is done with it. */
-static __always_inline int is_held(struct remote *remote)
+/* Control Held: whether the walk holds the remote. No hold lasts longer than `hold`: more is
+ * left of one that ended up to 50 days ago. */
+static __always_inline int is_held(struct remote *remote, __u32 hold)
 {
 	struct walk *walk = bpf_map_lookup_elem(&walks, &remote->slot);
+	__u32 left;
 	int held = 0;
 
 	if (!walk || !walk->held)
 		return 0;
 	bpf_spin_lock(&walk->lock);
+	left = walk->held - remote->now;
 	if (is_remote(remote, walk->remote) && walk->held)
-		held = (__s32)(walk->held - remote->now) > 0;
+		held = left && left <= hold;
 	bpf_spin_unlock(&walk->lock);
 	return held;
 }

@@ -178,7 +178,7 @@ static __always_inline __u32 judge_unblocked(struct packet *packet, struct setti
 	    (response != RESPONSE_LIMIT && response != RESPONSE_DROP))
 		return VERDICT_PASSED;
 	find_remote(&remote, packet, 0);
-	if (!is_held(&remote))
+	if (!is_held(&remote, settings->walk_hold))
 		return VERDICT_PASSED;
 	if (response == RESPONSE_DROP)
 		return VERDICT_DROPPED_OUTCOME;

@@ -13,8 +13,9 @@ from typing import Final, Literal
 
 from sdnblock.block import TCP, UDP, Action
 
-DeviceTarget = Literal["auto", "bmv2", "xdp"]
-"""Which device config a switch takes: BMv2's JSON or the BPF object of XDP.
+DeviceTarget = Literal["auto", "bmv2", "xdp", "tofino"]
+"""Which device config a switch takes: BMv2's JSON, the BPF object of XDP, or what Stratum
+takes for a Tofino (docs/tofino.md).
 
 ``auto`` asks the switch (see ``switches/p4runtime/pipeline.py``).
 """
@@ -119,6 +120,8 @@ class SwitchSettings:
     """Copies of first packets."""
     target: DeviceTarget = "auto"
     """Which device config to push."""
+    cpu_port: int = 255
+    """The port behind which the controller is: copies of packets go there."""
     p4info: Path | None = None
     """P4Info text file; None: the one that comes with sdnblock."""
     device_config: Path | None = None

@@ -22,8 +22,6 @@ FLOOD_GROUP: Final = 1
 """Multicast group to which BMv2 floods unknown MACs."""
 SAMPLE_SESSION: Final = 250
 """Clone session of sampled packets."""
-CPU_PORT: Final = 255
-"""BMv2's ``--cpu-port``: clones that go there reach us as packet-ins."""
 TICK_SECONDS: Final = 1024e-6
 """The unit of the request window."""
 
@@ -155,18 +153,19 @@ def flood_group(settings: SwitchSettings) -> p4r.Entity | None:
     return entity
 
 
-def clone_session(settings: SwitchSettings, truncate: bool = True) -> p4r.Entity | None:
+def clone_session(settings: SwitchSettings, target: str) -> p4r.Entity | None:
     """The clone session of samples, None if nothing is to be sampled.
 
-    ``truncate``: the switch cuts frames to ``sample_bytes``; BMv2 cannot.
+    The switch cuts frames to ``sample_bytes``; BMv2 cannot. Stratum wants instance 0 on a
+    Tofino, which has no instances of clones.
     """
     if settings.sample_rate <= 0 and settings.first.packets <= 0:
         return None
     entity = p4r.Entity()
     session = entity.packet_replication_engine_entry.clone_session_entry
     session.session_id = SAMPLE_SESSION
-    session.replicas.add(egress_port=CPU_PORT, instance=1)
-    session.packet_length_bytes = settings.sample_bytes if truncate else 0
+    session.replicas.add(egress_port=settings.cpu_port, instance=0 if target == "tofino" else 1)
+    session.packet_length_bytes = 0 if target == "bmv2" else settings.sample_bytes
     return entity
 
 

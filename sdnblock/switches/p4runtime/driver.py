@@ -89,7 +89,7 @@ class P4RuntimeDriver:
             role = "primary" if session.is_primary else "backup"
         parts = [f"P4Runtime{self._version}", f"device {self._settings.device_id}"]
         if pipeline is not None:
-            parts.append({"xdp": "Linux XDP", "bmv2": "BMv2"}[pipeline.target])
+            parts.append({"xdp": "Linux XDP", "bmv2": "BMv2", "tofino": "Tofino"}[pipeline.target])
         parts.append(f"at {self._settings.address}")
         return Status(
             description=", ".join(parts),

@@ -18,7 +18,7 @@ from finsy.proto import p4i, p4r
 from google.protobuf import text_format
 from google.protobuf.wrappers_pb2 import StringValue
 
-from sdnblock.artifacts import BMV2_JSON, P4INFO, XDP_OBJECT, artifact
+from sdnblock.artifacts import BMV2_JSON, P4INFO, TOFINO_P4INFO, XDP_OBJECT, artifact
 from sdnblock.errors import SwitchError
 from sdnblock.switches.p4runtime.codec import Codec
 from sdnblock.switches.p4runtime.schema import Schema, read_schema
@@ -38,7 +38,7 @@ class Pipeline:
     """A pipeline ready to be pushed, and how to speak of its objects."""
 
     target: str
-    """``bmv2`` or ``xdp``."""
+    """``bmv2``, ``xdp`` or ``tofino``."""
     config: p4r.ForwardingPipelineConfig
     schema: Schema
     codec: Codec
@@ -50,7 +50,7 @@ class Pipeline:
 
 
 def choose_target(settings: SwitchSettings, capabilities: p4r.CapabilitiesResponse | None) -> str:
-    """Which device config the switch takes: ``bmv2`` or ``xdp``.
+    """Which device config the switch takes: ``bmv2``, ``xdp`` or ``tofino``.
 
     A BPF object must never reach a BMv2: it does not look into what it is
     given, and is stuck with it. So ``auto`` sends one only to a server that
@@ -74,8 +74,7 @@ def load_pipeline(settings: SwitchSettings, target: str) -> Pipeline:
 
     Raises SdnblockError naming the file that is missing or wrong.
     """
-    p4info_path = settings.p4info or artifact(P4INFO)
-    config_path = settings.device_config or artifact(XDP_OBJECT if target == "xdp" else BMV2_JSON)
+    p4info_path, config_path = _files(settings, target)
     try:
         p4info = text_format.Parse(_read(p4info_path), p4i.P4Info())
     except (text_format.ParseError, UnicodeDecodeError) as error:
@@ -88,6 +87,19 @@ def load_pipeline(settings: SwitchSettings, target: str) -> Pipeline:
     config = p4r.ForwardingPipelineConfig(p4info=p4info, p4_device_config=device_config)
     config.cookie.cookie = _cookie(p4info, device_config)
     return Pipeline(target, config, schema, Codec(schema))
+
+
+def _files(settings: SwitchSettings, target: str) -> tuple[Path, Path]:
+    """P4Info and device config: those that the settings name, else those of the target."""
+    if target == "tofino":
+        if settings.device_config is None:
+            raise SwitchError(
+                "a Tofino needs device_config: the pipeline config that was packed for its"
+                " software from what make p4-tofino builds (docs/tofino.md)"
+            )
+        return settings.p4info or artifact(TOFINO_P4INFO), settings.device_config
+    config = settings.device_config or artifact(XDP_OBJECT if target == "xdp" else BMV2_JSON)
+    return settings.p4info or artifact(P4INFO), config
 
 
 def _cookie(p4info: p4i.P4Info, device_config: bytes) -> int:

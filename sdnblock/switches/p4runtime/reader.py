@@ -14,7 +14,7 @@ from typing import Final
 import grpc
 from finsy.proto import p4r
 
-from sdnblock.artifacts import BMV2_JSON, XDP_OBJECT
+from sdnblock.artifacts import BMV2_JSON, TOFINO_P4INFO, XDP_OBJECT
 from sdnblock.block import Action, Target
 from sdnblock.errors import SdnblockError, SwitchError
 from sdnblock.switches.driver import Capacity, Installed, Op, TableKind
@@ -36,6 +36,7 @@ from sdnblock.switches.reader import Entry, gather_installed
 from sdnblock.switches.settings import SwitchSettings
 
 _READ_CONFIG: Final = p4r.GetForwardingPipelineConfigRequest.P4INFO_AND_COOKIE
+_ARTIFACTS: Final = {"xdp": XDP_OBJECT, "bmv2": BMV2_JSON, "tofino": TOFINO_P4INFO}
 _NO_SUCH_ENTRY: Final = frozenset({grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNKNOWN})
 
 
@@ -167,7 +168,7 @@ async def _version(session: Session) -> str:
 
 def _recognise(settings: SwitchSettings, cookie: int) -> str:
     """Which pipeline has this cookie, in words."""
-    for target, file in (("xdp", XDP_OBJECT), ("bmv2", BMV2_JSON)):
+    for target, file in _ARTIFACTS.items():
         try:
             if load_pipeline(settings, target).cookie == cookie:
                 return f"sdnblock's pipeline ({file})"

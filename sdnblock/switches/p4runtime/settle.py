@@ -45,7 +45,7 @@ class Settler:
         for meter, rates in configure.budgets(schema, settings).items():
             await self._meter(meter, rates)
         await self._replication(
-            configure.clone_session(settings, truncate=self._target != "bmv2"),
+            configure.clone_session(settings, self._target),
             _sample_session(),
             "the clone session of samples",
         )

@@ -1,0 +1,56 @@
+// What leaves ingress: the packet, and a copy, a digest or a second pass of it.
+#ifndef SDNBLOCK_TOFINO_DEPARSER_P4
+#define SDNBLOCK_TOFINO_DEPARSER_P4
+
+#include "headers.p4"
+
+const MirrorId_t COPY_SESSION = 250;  // P4Runtime's clone session
+const MirrorType_t COPY_MIRROR = 1;
+const ResubmitType_t AGAIN_RESUBMIT = 1;
+const DigestType_t REQUEST_RATE_DIGEST = 1;
+const DigestType_t OUTCOME_DIGEST = 2;
+
+struct request_rate_t {
+    bit<128> remote;
+    bit<16> requests;
+    bit<16> port;
+}
+
+struct outcome_t {
+    bit<128> remote;
+    bit<16> score;
+    bit<16> port;
+}
+
+control SdnblockIngressDeparser(packet_out packet,
+                                inout headers_t hdr,
+                                in ingress_metadata_t meta,
+                                in ingress_intrinsic_metadata_for_deparser_t deparse) {
+    Mirror(COPY_MIRROR) mirror;
+    Resubmit(AGAIN_RESUBMIT) resubmit;
+    @id(0xa6125d) @name(".request_rate_t")
+    Digest<request_rate_t>(REQUEST_RATE_DIGEST) request_rate;
+    @id(0x3bd2b5) @name(".outcome_t")
+    Digest<outcome_t>(OUTCOME_DIGEST) outcome;
+
+    apply {
+        if (deparse.mirror_type == COPY_MIRROR) {
+            mirror.emit<copy_t>(meta.tofino.copy_session,
+                                { meta.tofino.copy_kind, meta.tofino.reason,
+                                  meta.tofino.port });
+        }
+        if (deparse.resubmit_type == AGAIN_RESUBMIT) {
+            resubmit.emit<again_t>({ meta.tofino.claim, meta.tofino.crossed, meta.tofino.score,
+                                     meta.tofino.marks });
+        }
+        if (deparse.digest_type == REQUEST_RATE_DIGEST) {
+            request_rate.pack({ meta.common.remote, meta.tofino.requests, meta.tofino.port });
+        }
+        if (deparse.digest_type == OUTCOME_DIGEST) {
+            outcome.pack({ meta.common.remote, meta.again.score, meta.tofino.port });
+        }
+        packet.emit(hdr);
+    }
+}
+
+#endif

@@ -1,0 +1,44 @@
+// Twin of p4/include/service.p4. What the architecture forces: an action says itself that its
+// entry's counter counts.
+#ifndef SDNBLOCK_TOFINO_SERVICE_P4
+#define SDNBLOCK_TOFINO_SERVICE_P4
+
+#include "headers.p4"
+
+control Service(inout ingress_metadata_t meta) {
+    bit<16> port = 0;
+
+    @id(ID_SIP_PORT_COUNTER) @name(".sip_port_counter")
+    DirectCounter<bit<64>>(CounterType_t.PACKETS_AND_BYTES) sip_port_counter;
+
+    @id(ID_SIP) @name(".sip")
+    action sip() {
+        sip_port_counter.count(FCS_BYTES);
+        meta.common.is_sip = 1;
+    }
+
+    @id(ID_SIP_PORT) @name(".sip_port")
+    table sip_port {
+        key = {
+            meta.common.protocol: exact @name("protocol");
+            port: exact @name("port");
+        }
+        actions = { sip; @defaultonly NoAction; }
+        const default_action = NoAction();
+        size = SIZE_SIP_PORT;
+        counters = sip_port_counter;
+    }
+
+    apply {
+        if (meta.common.has_l4 == 1) {
+            if (meta.common.trusted == 1) {
+                port = meta.common.source_port;
+            } else {
+                port = meta.common.destination_port;
+            }
+            sip_port.apply();
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * Sizes that are others on a Tofino than p4/include/sizes.h says: to be included after it. Each
+ * is a promise, as there: the compiler placed that many in twelve stages (docs/tofino.md).
+ * p4/tofino/frontier.sh overrides them one by one.
+ */
+#ifndef SDNBLOCK_TOFINO_SIZES_H
+#define SDNBLOCK_TOFINO_SIZES_H
+
+#undef SIZE_FLOW_V4
+#undef SIZE_FLOW_V6
+#undef SIZE_SOURCE_V4
+#undef SIZE_SOURCE_V6
+#undef SIZE_PREFIX_V4
+#undef SIZE_PREFIX_V6
+
+#ifdef MIX_FLOW_V4
+#define SIZE_FLOW_V4 MIX_FLOW_V4
+#else
+#define SIZE_FLOW_V4 65536
+#endif
+#ifdef MIX_FLOW_V6
+#define SIZE_FLOW_V6 MIX_FLOW_V6
+#else
+#define SIZE_FLOW_V6 8192
+#endif
+#ifdef MIX_SOURCE_V4
+#define SIZE_SOURCE_V4 MIX_SOURCE_V4
+#else
+#define SIZE_SOURCE_V4 409600
+#endif
+#ifdef MIX_SOURCE_V6
+#define SIZE_SOURCE_V6 MIX_SOURCE_V6
+#else
+#define SIZE_SOURCE_V6 32768
+#endif
+#ifdef MIX_PREFIX_V4
+#define SIZE_PREFIX_V4 MIX_PREFIX_V4
+#else
+#define SIZE_PREFIX_V4 16384
+#endif
+#ifdef MIX_PREFIX_V6
+#define SIZE_PREFIX_V6 MIX_PREFIX_V6
+#else
+#define SIZE_PREFIX_V6 4096
+#endif
+
+#endif

@@ -1,0 +1,245 @@
+// Twin of p4/include/outcome.p4. What the architecture forces: of a register, one slot is read
+// and written once by a packet, in one step that compares two things at most. So
+// - the parts of a slot are asked one after the other: whose it is, whether that is still
+//   remembered, the score, and until when it is held;
+// - what depends on all of them (a free slot is taken, the threshold is crossed) is written by
+//   a second pass of the same packet, which the first asks for. Most answers need none. Between
+//   the two passes, for about a microsecond, other packets find the slot as it was;
+// - times wrap every 78 hours, and whether one lies within a span is asked from both its ends.
+#ifndef SDNBLOCK_TOFINO_WALK_P4
+#define SDNBLOCK_TOFINO_WALK_P4
+
+#include "headers.p4"
+#include "deparser.p4"
+
+struct key_t {
+    bit<32> high;
+    bit<32> low;
+}
+
+struct last_t {
+    int<32> time;
+    bit<32> marks;  // WALKED_...
+}
+
+// Controller's ticks (1.024 ms, here 1.049) to units, up to 39 hours.
+#define TICK_SHIFT 4
+#define TICKS_MAX_BITS 31:27
+const int<32> UNITS_MAX = 0x7fffffff;
+
+control Walk(inout ingress_metadata_t meta,
+             inout ingress_intrinsic_metadata_for_deparser_t deparse) {
+    @id(ID_WALK_REMOTE) @name(".walk_remote")
+    Register<key_t, bit<16>>(SIZE_SLOTS) walk_remote;
+    @id(ID_WALK_LAST) @name(".walk_last")
+    Register<last_t, bit<16>>(SIZE_SLOTS) walk_last;
+    @id(ID_WALK_SCORE) @name(".walk_score")
+    Register<bit<16>, bit<16>>(SIZE_SLOTS) walk_score;
+    @id(ID_WALK_HELD) @name(".walk_held")
+    Register<int<32>, bit<16>>(SIZE_SLOTS) walk_held;  // until when
+
+    RegisterAction<key_t, bit<16>, bit<1>>(walk_remote) is_mine = {
+        void apply(inout key_t value, out bit<1> mine) {
+            if (value.high == meta.tofino.key_high && value.low == meta.tofino.key_low) {
+                mine = 1;
+            } else {
+                mine = 0;
+            }
+        }
+    };
+
+    RegisterAction<key_t, bit<16>, bit<1>>(walk_remote) claim_remote = {
+        void apply(inout key_t value) {
+            value.high = meta.tofino.key_high;
+            value.low = meta.tofino.key_low;
+        }
+    };
+
+    // Remembered: the last answer is not older than the memory, nor younger than now.
+    RegisterAction<last_t, bit<16>, bit<8>>(walk_last) answer = {
+        void apply(inout last_t value, out bit<8> marks) {
+            marks = WALKED_NOT;
+            if (value.time - meta.tofino.forgotten > 0 && value.time - meta.tofino.now <= 0) {
+                marks = value.marks[7:0];
+                value.time = meta.tofino.now;
+                value.marks = (bit<32>)WALKED_PLAIN;
+            }
+        }
+    };
+
+    RegisterAction<last_t, bit<16>, bit<8>>(walk_last) challenge = {
+        void apply(inout last_t value, out bit<8> marks) {
+            marks = WALKED_NOT;
+            if (value.time - meta.tofino.forgotten > 0 && value.time - meta.tofino.now <= 0) {
+                marks = value.marks[7:0];
+                value.time = meta.tofino.now;
+                value.marks = (bit<32>)WALKED_CHALLENGED;
+            }
+        }
+    };
+
+    // Of another remote, or of nobody: then there are no marks.
+    RegisterAction<last_t, bit<16>, bit<8>>(walk_last) look = {
+        void apply(inout last_t value, out bit<8> marks) {
+            marks = WALKED_NOT;
+            if (value.time - meta.tofino.forgotten > 0 && value.time - meta.tofino.now <= 0) {
+                marks = value.marks[7:0];
+            }
+        }
+    };
+
+    RegisterAction<last_t, bit<16>, bit<8>>(walk_last) claim_last = {
+        void apply(inout last_t value) {
+            value.time = meta.tofino.now;
+            value.marks = meta.again.marks;
+        }
+    };
+
+    RegisterAction<bit<16>, bit<16>, bit<16>>(walk_score) raise = {
+        void apply(inout bit<16> value, out bit<16> score) {
+            value = value |+| meta.tofino.up;
+            score = value;
+        }
+    };
+
+    RegisterAction<bit<16>, bit<16>, bit<16>>(walk_score) lower = {
+        void apply(inout bit<16> value) {
+            value = value |-| meta.tofino.down;
+        }
+    };
+
+    RegisterAction<bit<16>, bit<16>, bit<16>>(walk_score) begin = {
+        void apply(inout bit<16> value) {
+            value = meta.tofino.score;
+        }
+    };
+
+    // Held: until when lies ahead, no further than a hold lasts.
+    RegisterAction<int<32>, bit<16>, bit<1>>(walk_held) is_held = {
+        void apply(inout int<32> value, out bit<1> held) {
+            if (value - meta.tofino.now > 0 && value - meta.tofino.hold_end <= 0) {
+                held = 1;
+            } else {
+                held = 0;
+            }
+        }
+    };
+
+    RegisterAction<int<32>, bit<16>, bit<1>>(walk_held) write_held = {
+        void apply(inout int<32> value) {
+            value = meta.tofino.hold_write;
+        }
+    };
+
+    @id(ID_OUTCOME_POLICY_ACTION) @name(".set_outcome_policy")
+    action set_outcome_policy(bit<16> threshold, ticks_t memory, ticks_t hold, bit<8> response) {
+        meta.common.walk_threshold = threshold;
+        meta.common.walk_memory = memory;
+        meta.common.walk_hold = hold;
+        meta.common.walk_response = response;
+    }
+
+    @id(ID_OUTCOME_POLICY) @name(".outcome_policy")
+    table outcome_policy {
+        actions = { set_outcome_policy; }
+        default_action = set_outcome_policy(0, 0, 0, RESPONSE_TELL);
+        size = 1;
+    }
+
+    @id(ID_FAIL) @name(".fail")
+    action fail(bit<16> weight) {
+        meta.tofino.up = weight;
+    }
+
+    @id(ID_SUCCEED) @name(".succeed")
+    action succeed(bit<16> weight) {
+        meta.tofino.down = weight;
+    }
+
+    @id(ID_OUTCOME) @name(".outcome")
+    table outcome {
+        key = {
+            meta.common.kind: exact @name("kind");
+            meta.tofino.walked[1:1]: exact @name("again");
+        }
+        actions = { fail; succeed; @defaultonly NoAction; }
+        const default_action = NoAction();
+        size = SIZE_OUTCOME;
+    }
+
+    apply {
+        outcome_policy.apply();
+        if (meta.common.walk_memory[TICKS_MAX_BITS] == 0) {
+            meta.tofino.memory = (int<32>)(meta.common.walk_memory << TICK_SHIFT);
+        } else {
+            meta.tofino.memory = UNITS_MAX;
+        }
+        if (meta.common.walk_hold[TICKS_MAX_BITS] == 0) {
+            meta.tofino.hold = (int<32>)(meta.common.walk_hold << TICK_SHIFT);
+        } else {
+            meta.tofino.hold = UNITS_MAX;
+        }
+        meta.tofino.forgotten = meta.tofino.now - meta.tofino.memory;
+        meta.tofino.hold_end = meta.tofino.now + meta.tofino.hold;
+        meta.tofino.hold_write = meta.tofino.now;
+        if (meta.again.isValid()) {
+            // The second pass.
+            if (meta.again.crossed == 1) {
+                meta.tofino.hold_write = meta.tofino.hold_end;
+                meta.tofino.score = 0;
+                deparse.digest_type = OUTCOME_DIGEST;
+            } else {
+                meta.tofino.score = meta.again.score;
+            }
+            if (meta.again.claim == 1) {
+                claim_remote.execute(meta.tofino.slot);
+                claim_last.execute(meta.tofino.slot);
+            }
+            begin.execute(meta.tofino.slot);
+            write_held.execute(meta.tofino.slot);
+        } else {
+            meta.tofino.mine = is_mine.execute(meta.tofino.slot);
+            if (meta.common.trusted == 0) {
+                if (meta.tofino.mine == 1 && meta.common.walk_threshold != 0) {
+                    meta.common.held = is_held.execute(meta.tofino.slot);
+                }
+            } else if (meta.common.walk_threshold != 0 && meta.common.is_sip == 1
+                       && meta.common.kind >= FIRST_FINAL && meta.common.kind <= LAST_FINAL) {
+                meta.tofino.marks = (bit<32>)WALKED_PLAIN;
+                if (meta.tofino.mine == 0) {
+                    meta.tofino.others = look.execute(meta.tofino.slot);
+                } else if (meta.common.kind == KIND_401 || meta.common.kind == KIND_407) {
+                    meta.tofino.walked = challenge.execute(meta.tofino.slot);
+                } else {
+                    meta.tofino.walked = answer.execute(meta.tofino.slot);
+                }
+                if (meta.common.kind == KIND_401 || meta.common.kind == KIND_407) {
+                    meta.tofino.marks = (bit<32>)WALKED_CHALLENGED;
+                }
+                outcome.apply();
+                if (meta.tofino.walked == WALKED_NOT && meta.tofino.others == WALKED_NOT) {
+                    if (meta.tofino.up != 0 || meta.tofino.marks == (bit<32>)WALKED_CHALLENGED) {
+                        meta.tofino.claim = 1;
+                        meta.tofino.score = meta.tofino.up;
+                    }
+                } else if (meta.tofino.mine == 1) {
+                    if (meta.tofino.up != 0) {
+                        meta.tofino.score = raise.execute(meta.tofino.slot);
+                    } else {
+                        lower.execute(meta.tofino.slot);
+                    }
+                }
+                meta.tofino.missing = meta.common.walk_threshold |-| meta.tofino.score;
+                if (meta.tofino.up != 0 && meta.tofino.missing == 0) {
+                    meta.tofino.crossed = 1;
+                    deparse.resubmit_type = AGAIN_RESUBMIT;
+                }
+                if (meta.tofino.claim == 1) {
+                    deparse.resubmit_type = AGAIN_RESUBMIT;
+                }
+            }
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,107 @@
+// Twin of p4/include/window.p4. What the architecture forces: the parts of a slot are asked one
+// after the other (see walk.p4): whether its window is open, whose it is, how many requests.
+#ifndef SDNBLOCK_TOFINO_WINDOW_P4
+#define SDNBLOCK_TOFINO_WINDOW_P4
+
+#include "walk.p4"
+
+struct start_t {
+    int<32> time;
+    bit<32> used;  // 0: by nobody yet
+}
+
+control RequestWindow(inout ingress_metadata_t meta,
+                      inout ingress_intrinsic_metadata_for_deparser_t deparse) {
+    @id(ID_SLOT_START) @name(".slot_start")
+    Register<start_t, bit<16>>(SIZE_SLOTS) slot_start;
+    @id(ID_SLOT_REMOTE) @name(".slot_remote")
+    Register<key_t, bit<16>>(SIZE_SLOTS) slot_remote;
+    @id(ID_SLOT_REQUESTS) @name(".slot_requests")
+    Register<bit<16>, bit<16>>(SIZE_SLOTS) slot_requests;
+
+    RegisterAction<start_t, bit<16>, bit<8>>(slot_start) enter = {
+        void apply(inout start_t value, out bit<8> is_open) {
+            is_open = 0;
+            if (value.time - meta.tofino.window_begin > 0 && value.time - meta.tofino.now <= 0) {
+                is_open = value.used[7:0];
+            } else {
+                value.time = meta.tofino.now;
+            }
+            value.used = 1;
+        }
+    };
+
+    RegisterAction<key_t, bit<16>, bit<1>>(slot_remote) is_mine = {
+        void apply(inout key_t value, out bit<1> mine) {
+            if (value.high == meta.tofino.key_high && value.low == meta.tofino.key_low) {
+                mine = 1;
+            } else {
+                mine = 0;
+            }
+        }
+    };
+
+    RegisterAction<key_t, bit<16>, bit<1>>(slot_remote) take = {
+        void apply(inout key_t value) {
+            value.high = meta.tofino.key_high;
+            value.low = meta.tofino.key_low;
+        }
+    };
+
+    RegisterAction<bit<16>, bit<16>, bit<16>>(slot_requests) one_more = {
+        void apply(inout bit<16> value, out bit<16> requests) {
+            value = value |+| 1;
+            requests = value;
+        }
+    };
+
+    RegisterAction<bit<16>, bit<16>, bit<16>>(slot_requests) first = {
+        void apply(inout bit<16> value, out bit<16> requests) {
+            value = 1;
+            requests = value;
+        }
+    };
+
+    @id(ID_REQUEST_POLICY) @name(".request_policy")
+    action request_policy(bit<16> threshold, ticks_t window) {
+        meta.common.request_threshold = threshold;
+        meta.common.request_window = window;
+    }
+
+    @id(ID_REQUEST_WINDOW) @name(".request_window")
+    table request_window {
+        actions = { request_policy; }
+        default_action = request_policy(0, 0);
+        size = 1;
+    }
+
+    apply {
+        request_window.apply();
+        if (meta.common.request_window[TICKS_MAX_BITS] == 0) {
+            meta.tofino.window = (int<32>)(meta.common.request_window << TICK_SHIFT);
+        } else {
+            meta.tofino.window = UNITS_MAX;
+        }
+        meta.tofino.window_begin = meta.tofino.now - meta.tofino.window;
+        if (meta.common.trusted == 0 && meta.common.dropped == 0
+            && meta.common.request_threshold != 0 && meta.common.is_sip == 1
+            && meta.common.allowed == 0
+            && meta.common.kind >= FIRST_REQUEST && meta.common.kind <= LAST_REQUEST) {
+            meta.tofino.window_open = enter.execute(meta.tofino.slot);
+            if (meta.tofino.window_open == 0) {
+                take.execute(meta.tofino.slot);
+                meta.tofino.requests = first.execute(meta.tofino.slot);
+            } else {
+                meta.tofino.window_mine = is_mine.execute(meta.tofino.slot);
+                if (meta.tofino.window_mine == 1) {
+                    meta.tofino.requests = one_more.execute(meta.tofino.slot);
+                }
+            }
+            if (meta.tofino.requests == meta.common.request_threshold) {
+                deparse.digest_type = REQUEST_RATE_DIGEST;
+            }
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,1 @@
+// Nothing that the interpreter does not know by itself.
