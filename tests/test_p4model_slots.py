@@ -102,12 +102,9 @@ def put_tofino(switch: Switch, slot: Slot) -> None:
     # Not held is written as held until when it was claimed.
     last = now - 16 * (2 * LONG if slot.old else SHORT)
     until = {"no": last, "over": now - 16 * SHORT, "yes": now + 16 * SHORT}[slot.held]
-    record = switch.interpreter.globals.find("last_t")
-    marks = Bits(3 if slot.challenged else 1, 32)
+    stamp = last & ~3 | (3 if slot.challenged else 1)
     cells(switch, "walk_remote")[SLOT] = key(switch, slot.owner)
-    cells(switch, "walk_last")[SLOT] = Record(
-        record, {"time": Bits(last, 32, True), "marks": marks}
-    )
+    cells(switch, "walk_last")[SLOT] = Bits(stamp, 32, True)
     cells(switch, "walk_score")[SLOT] = Bits(slot.score, 16)
     cells(switch, "walk_held")[SLOT] = Bits(until, 32, True)
 
@@ -133,14 +130,14 @@ def meaning_tofino(switch: Switch) -> tuple[Any, ...]:
     now = units(switch)
     owner = cells(switch, "walk_remote").get(SLOT)
     last = cells(switch, "walk_last").get(SLOT)
-    if owner is None or last is None or last.fields["marks"].value == 0:
+    if owner is None or last is None or last.raw & 3 == 0:
         return (None,)
     left = cells(switch, "walk_held")[SLOT].value - now & 0xFFFFFFFF
     return (
         owner.fields["low"].value,
-        (now - last.fields["time"].value & 0xFFFFFFFF) < 16 * LONG,
+        ((now | 3) - last.value & 0xFFFFFFFF) < 16 * LONG,
         cells(switch, "walk_score")[SLOT].value,
-        last.fields["marks"].value == 3,
+        last.raw & 3 == 3,
         0 < left <= 16 * LONG,
     )
 

@@ -41,7 +41,7 @@ control SdnblockIngressDeparser(packet_out packet,
         }
         if (deparse.resubmit_type == AGAIN_RESUBMIT) {
             resubmit.emit<again_t>({ meta.tofino.claim, meta.tofino.crossed, meta.tofino.score,
-                                     meta.tofino.marks });
+                                     meta.tofino.challenged });
         }
         if (deparse.digest_type == REQUEST_RATE_DIGEST) {
             request_rate.pack({ meta.common.remote, meta.tofino.requests, meta.tofino.port });

@@ -39,7 +39,7 @@ header again_t {
     bit<8> claim;    // the slot is free: take it
     bit<8> crossed;  // the threshold
     bit<16> score;
-    bit<32> marks;   // WALKED_...
+    bit<32> challenged;
 }
 
 struct headers_t {
@@ -87,20 +87,20 @@ struct tofino_t {
     int<32> hold;
     int<32> hold_end;          // now and that
     bit<1> mine;               // the slot of the walk is this remote's
-    bit<8> walked;             // WALKED_..., of this remote
-    bit<8> others;             // of another in the slot
-    bit<32> marks;
+    int<32> stamp;             // now, with what is marked beside it (walk.p4)
+    bit<32> walked;            // the stamp of this remote's last answer, if remembered
+    bit<32> others;            // that of another in the slot
+    bit<32> challenged;
     bit<16> up;
-    bit<16> down;
+    bit<16> weight;            // up or down
     bit<16> score;
     bit<16> missing;           // to the threshold
     bit<8> claim;
     bit<8> crossed;
-    int<32> hold_write;
 
     int<32> window;
     int<32> window_begin;
-    bit<8> window_open;
+    bit<32> window_open;
     bit<1> window_mine;
     bit<16> requests;
 
@@ -123,10 +123,6 @@ struct ingress_metadata_t {
     again_t again;             // valid in the second pass
 }
 
-// A slot of the walk: nothing is remembered of it; its last answer was no challenge; was one.
-const bit<8> WALKED_NOT = 0;
-const bit<8> WALKED_PLAIN = 1;
-const bit<8> WALKED_CHALLENGED = 3;
 
 const bit<2> PAYLOAD_NONE = 0;
 const bit<2> PAYLOAD_4 = 1;

@@ -1,5 +1,6 @@
 // Twin of p4/include/outcome.p4. What the architecture forces: of a register, one slot is read
-// and written once by a packet, in one step that compares two things at most. So
+// and written once by a packet, in one step that makes two comparisons at most, and all that is
+// done with one register knows two fields of the packet. So
 // - the parts of a slot are asked one after the other: whose it is, whether that is still
 //   remembered, the score, and until when it is held;
 // - what depends on all of them (a free slot is taken, the threshold is crossed) is written by
@@ -17,22 +18,21 @@ struct key_t {
     bit<32> low;
 }
 
-struct last_t {
-    int<32> time;
-    bit<32> marks;  // WALKED_...
-}
+// When the last answer was, in its upper 30 bits; the lower two mark it.
+const int<32> STAMP = 3;           // a challenge, and the most that these bits say
+const int<32> STAMP_CHALLENGE = 2; // less that: another answer
 
 // Controller's ticks (1.024 ms, here 1.049) to units, up to 39 hours.
 #define TICK_SHIFT 4
 #define TICKS_MAX_BITS 31:27
-const int<32> UNITS_MAX = 0x7fffffff;
+const int<32> UNITS_MAX = 0x7ffffff8;  // with what STAMP adds, less than half of all
 
 control Walk(inout ingress_metadata_t meta,
              inout ingress_intrinsic_metadata_for_deparser_t deparse) {
     @id(ID_WALK_REMOTE) @name(".walk_remote")
     Register<key_t, bit<16>>(SIZE_SLOTS) walk_remote;
     @id(ID_WALK_LAST) @name(".walk_last")
-    Register<last_t, bit<16>>(SIZE_SLOTS) walk_last;
+    Register<int<32>, bit<16>>(SIZE_SLOTS) walk_last;
     @id(ID_WALK_SCORE) @name(".walk_score")
     Register<bit<16>, bit<16>>(SIZE_SLOTS) walk_score;
     @id(ID_WALK_HELD) @name(".walk_held")
@@ -55,62 +55,59 @@ control Walk(inout ingress_metadata_t meta,
         }
     };
 
-    // Remembered: the last answer is not older than the memory, nor younger than now.
-    RegisterAction<last_t, bit<16>, bit<8>>(walk_last) answer = {
-        void apply(inout last_t value, out bit<8> marks) {
-            marks = WALKED_NOT;
-            if (value.time - meta.tofino.forgotten > 0 && value.time - meta.tofino.now <= 0) {
-                marks = value.marks[7:0];
-                value.time = meta.tofino.now;
-                value.marks = (bit<32>)WALKED_PLAIN;
+    // Remembered: the last answer is not older than the memory, nor younger than now. A slot
+    // that was never used has no mark.
+    RegisterAction<int<32>, bit<16>, bit<32>>(walk_last) answer = {
+        void apply(inout int<32> value, out bit<32> last) {
+            last = 0;
+            if (value - meta.tofino.forgotten > 0 && value - meta.tofino.stamp <= 0) {
+                last = (bit<32>)value;
+                value = meta.tofino.stamp - STAMP_CHALLENGE;
             }
         }
     };
 
-    RegisterAction<last_t, bit<16>, bit<8>>(walk_last) challenge = {
-        void apply(inout last_t value, out bit<8> marks) {
-            marks = WALKED_NOT;
-            if (value.time - meta.tofino.forgotten > 0 && value.time - meta.tofino.now <= 0) {
-                marks = value.marks[7:0];
-                value.time = meta.tofino.now;
-                value.marks = (bit<32>)WALKED_CHALLENGED;
+    RegisterAction<int<32>, bit<16>, bit<32>>(walk_last) challenge = {
+        void apply(inout int<32> value, out bit<32> last) {
+            last = 0;
+            if (value - meta.tofino.forgotten > 0 && value - meta.tofino.stamp <= 0) {
+                last = (bit<32>)value;
+                value = meta.tofino.stamp;
             }
         }
     };
 
-    // Of another remote, or of nobody: then there are no marks.
-    RegisterAction<last_t, bit<16>, bit<8>>(walk_last) look = {
-        void apply(inout last_t value, out bit<8> marks) {
-            marks = WALKED_NOT;
-            if (value.time - meta.tofino.forgotten > 0 && value.time - meta.tofino.now <= 0) {
-                marks = value.marks[7:0];
+    RegisterAction<int<32>, bit<16>, bit<32>>(walk_last) look = {
+        void apply(inout int<32> value, out bit<32> last) {
+            last = 0;
+            if (value - meta.tofino.forgotten > 0 && value - meta.tofino.stamp <= 0) {
+                last = (bit<32>)value;
             }
         }
     };
 
-    RegisterAction<last_t, bit<16>, bit<8>>(walk_last) claim_last = {
-        void apply(inout last_t value) {
-            value.time = meta.tofino.now;
-            value.marks = meta.again.marks;
+    RegisterAction<int<32>, bit<16>, bit<32>>(walk_last) claim_last = {
+        void apply(inout int<32> value) {
+            value = meta.tofino.stamp;
         }
     };
 
     RegisterAction<bit<16>, bit<16>, bit<16>>(walk_score) raise = {
         void apply(inout bit<16> value, out bit<16> score) {
-            value = value |+| meta.tofino.up;
+            value = value |+| meta.tofino.weight;
             score = value;
         }
     };
 
     RegisterAction<bit<16>, bit<16>, bit<16>>(walk_score) lower = {
         void apply(inout bit<16> value) {
-            value = value |-| meta.tofino.down;
+            value = value |-| meta.tofino.weight;
         }
     };
 
     RegisterAction<bit<16>, bit<16>, bit<16>>(walk_score) begin = {
         void apply(inout bit<16> value) {
-            value = meta.tofino.score;
+            value = meta.tofino.weight;
         }
     };
 
@@ -125,9 +122,15 @@ control Walk(inout ingress_metadata_t meta,
         }
     };
 
-    RegisterAction<int<32>, bit<16>, bit<1>>(walk_held) write_held = {
+    RegisterAction<int<32>, bit<16>, bit<1>>(walk_held) set_held = {
         void apply(inout int<32> value) {
-            value = meta.tofino.hold_write;
+            value = meta.tofino.hold_end;
+        }
+    };
+
+    RegisterAction<int<32>, bit<16>, bit<1>>(walk_held) set_free = {
+        void apply(inout int<32> value) {
+            value = meta.tofino.now;
         }
     };
 
@@ -149,11 +152,12 @@ control Walk(inout ingress_metadata_t meta,
     @id(ID_FAIL) @name(".fail")
     action fail(bit<16> weight) {
         meta.tofino.up = weight;
+        meta.tofino.weight = weight;
     }
 
     @id(ID_SUCCEED) @name(".succeed")
     action succeed(bit<16> weight) {
-        meta.tofino.down = weight;
+        meta.tofino.weight = weight;
     }
 
     @id(ID_OUTCOME) @name(".outcome")
@@ -181,22 +185,24 @@ control Walk(inout ingress_metadata_t meta,
         }
         meta.tofino.forgotten = meta.tofino.now - meta.tofino.memory;
         meta.tofino.hold_end = meta.tofino.now + meta.tofino.hold;
-        meta.tofino.hold_write = meta.tofino.now;
+        meta.tofino.stamp = meta.tofino.now | STAMP;
         if (meta.again.isValid()) {
             // The second pass.
-            if (meta.again.crossed == 1) {
-                meta.tofino.hold_write = meta.tofino.hold_end;
-                meta.tofino.score = 0;
-                deparse.digest_type = OUTCOME_DIGEST;
-            } else {
-                meta.tofino.score = meta.again.score;
-            }
             if (meta.again.claim == 1) {
+                if (meta.again.challenged == 0) {
+                    meta.tofino.stamp = meta.tofino.stamp - STAMP_CHALLENGE;
+                }
                 claim_remote.execute(meta.tofino.slot);
                 claim_last.execute(meta.tofino.slot);
             }
+            if (meta.again.crossed == 1) {
+                deparse.digest_type = OUTCOME_DIGEST;
+                set_held.execute(meta.tofino.slot);
+            } else {
+                meta.tofino.weight = meta.again.score;
+                set_free.execute(meta.tofino.slot);
+            }
             begin.execute(meta.tofino.slot);
-            write_held.execute(meta.tofino.slot);
         } else {
             meta.tofino.mine = is_mine.execute(meta.tofino.slot);
             if (meta.common.trusted == 0) {
@@ -205,7 +211,6 @@ control Walk(inout ingress_metadata_t meta,
                 }
             } else if (meta.common.walk_threshold != 0 && meta.common.is_sip == 1
                        && meta.common.kind >= FIRST_FINAL && meta.common.kind <= LAST_FINAL) {
-                meta.tofino.marks = (bit<32>)WALKED_PLAIN;
                 if (meta.tofino.mine == 0) {
                     meta.tofino.others = look.execute(meta.tofino.slot);
                 } else if (meta.common.kind == KIND_401 || meta.common.kind == KIND_407) {
@@ -214,11 +219,11 @@ control Walk(inout ingress_metadata_t meta,
                     meta.tofino.walked = answer.execute(meta.tofino.slot);
                 }
                 if (meta.common.kind == KIND_401 || meta.common.kind == KIND_407) {
-                    meta.tofino.marks = (bit<32>)WALKED_CHALLENGED;
+                    meta.tofino.challenged = 1;
                 }
                 outcome.apply();
-                if (meta.tofino.walked == WALKED_NOT && meta.tofino.others == WALKED_NOT) {
-                    if (meta.tofino.up != 0 || meta.tofino.marks == (bit<32>)WALKED_CHALLENGED) {
+                if (meta.tofino.walked[0:0] == 0 && meta.tofino.others[0:0] == 0) {
+                    if (meta.tofino.up != 0 || meta.tofino.challenged == 1) {
                         meta.tofino.claim = 1;
                         meta.tofino.score = meta.tofino.up;
                     }

@@ -19,11 +19,11 @@ control RequestWindow(inout ingress_metadata_t meta,
     @id(ID_SLOT_REQUESTS) @name(".slot_requests")
     Register<bit<16>, bit<16>>(SIZE_SLOTS) slot_requests;
 
-    RegisterAction<start_t, bit<16>, bit<8>>(slot_start) enter = {
-        void apply(inout start_t value, out bit<8> is_open) {
+    RegisterAction<start_t, bit<16>, bit<32>>(slot_start) enter = {
+        void apply(inout start_t value, out bit<32> is_open) {
             is_open = 0;
             if (value.time - meta.tofino.window_begin > 0 && value.time - meta.tofino.now <= 0) {
-                is_open = value.used[7:0];
+                is_open = value.used;
             } else {
                 value.time = meta.tofino.now;
             }
