@@ -40,7 +40,7 @@ control SdnblockEgress(inout egress_headers_t hdr,
             hdr.packet_in.ingress_port = meta.copy.ingress_port;
             hdr.packet_in.reason = meta.copy.reason;
         } else if (meta.bridge.flooded == 1
-                   && meta.bridge.ingress_port == 7w0 ++ egress.egress_port) {
+                   && meta.bridge.ingress_port == egress.egress_port) {
             deparse.drop_ctl = 1;
         }
     }

@@ -24,7 +24,8 @@ const bit<8> PACKET_COPY = 1;
 header bridge_t {
     bit<8> kind;
     bit<8> flooded;
-    bit<16> ingress_port;
+    @padding bit<7> pad;
+    PortId_t ingress_port;
 }
 
 header copy_t {

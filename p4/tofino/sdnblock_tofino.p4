@@ -86,7 +86,7 @@ control SdnblockIngress(inout headers_t hdr,
         hdr.bridge.setValid();
         hdr.bridge.kind = PACKET_WHOLE;
         hdr.bridge.flooded = 0;
-        hdr.bridge.ingress_port = 7w0 ++ ingress.ingress_port;
+        hdr.bridge.ingress_port = ingress.ingress_port;
         meta.tofino.port = 7w0 ++ ingress.ingress_port;
 
         classify.apply(hdr, meta, parsed);

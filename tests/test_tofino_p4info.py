@@ -1,0 +1,101 @@
+"""One controller drives a Tofino too: its P4Info is BMv2's but for what is declared here."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from finsy.proto import p4i
+from google.protobuf import json_format, text_format
+
+P4: Final = Path(__file__).parents[1] / "p4"
+COMPILED: Final = P4 / "compiled" / "tofino"
+
+DIFFERENCES: Final = {
+    r"pkg_info\.arch": "the architecture",
+    r"tables\.(flow|source|prefix)_v[46]\.size": "what a Tofino has room for (p4/tofino/sizes.h)",
+    r"tables\.(request_window|outcome_policy|first_policy|sip_message)\.size": "each compiler's"
+    " own default for a table without a key or with constant entries",
+    r"registers\.": "state is kept in other shapes; the controller touches no register",
+    r"type_info\.structs\.(key|early|start)_t\.": "the shapes of that state",
+}
+"""Every path at which the two may differ, and why."""
+
+
+pytestmark = pytest.mark.skipif(
+    not COMPILED.is_dir(), reason="the Tofino program was not compiled yet: make p4-tofino"
+)
+
+
+def p4info(file: Path) -> p4i.P4Info:
+    """A P4Info from its text."""
+    return text_format.Parse(file.read_text(), p4i.P4Info())
+
+
+def flat(info: p4i.P4Info) -> dict[str, str]:
+    """Every value by its path; objects by their names, so that their order is nothing."""
+    return dict(_flat("", json_format.MessageToDict(info, preserving_proto_field_name=True)))
+
+
+def _flat(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from _flat(f"{path}.{name}" if path else name, each)
+    elif isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from _flat(f"{path}.{_label(each, number)}", each)
+    else:
+        yield path, str(value)
+
+
+def _label(item: Any, number: int) -> str:
+    if isinstance(item, dict) and "preamble" in item:
+        return str(item["preamble"]["name"])
+    if isinstance(item, dict) and "id" in item:
+        return str(item["id"])
+    return str(number)
+
+
+def test_tofino_has_bmv2s_p4info() -> None:
+    bmv2 = flat(p4info(P4 / "compiled" / "sdnblock.p4info.txtpb"))
+    tofino = flat(p4info(COMPILED / "sdnblock.p4info.txtpb"))
+    different = {path for path in bmv2.keys() | tofino.keys() if bmv2.get(path) != tofino.get(path)}
+    undeclared = {
+        f"{path}: {bmv2.get(path)} on BMv2, {tofino.get(path)} on Tofino"
+        for path in different
+        if not any(re.match(pattern, path) for pattern in DIFFERENCES)
+    }
+    assert not undeclared
+    for pattern in DIFFERENCES:
+        assert any(re.match(pattern, path) for path in different), f"{pattern} differs no more"
+
+
+def sources() -> list[Path]:
+    """What the Tofino program is made of, in the order of build.sh."""
+    shared = ("types.p4", "sizes.h", "ids.p4", "wire.p4", "states.p4", "side.p4", "kind.p4")
+    return [
+        *sorted([*(P4 / "tofino").glob("*.h"), *(P4 / "tofino").glob("*.p4")]),
+        *(P4 / "include" / name for name in shared),
+    ]
+
+
+def test_compiled_is_fresh() -> None:
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in sources())).hexdigest()
+    recorded = (COMPILED / "sdnblock.p4.sha256").read_text().strip()
+    assert digest == recorded, "the Tofino program has changed: run make p4-tofino"
+
+
+def test_the_promised_sizes() -> None:
+    sizes = {
+        each.preamble.name: each.size for each in p4info(COMPILED / "sdnblock.p4info.txtpb").tables
+    }
+    assert sizes["source_v4"] >= 400_000
+    assert sizes["flow_v4"] >= 65_536
+    assert sizes["source_v6"] >= 32_768
+    assert sizes["prefix_v4"] >= 16_384
+    assert sizes["prefix_v6"] >= 4_096
+    assert sizes["allow_v4"] + sizes["allow_v6"] >= 8_192
