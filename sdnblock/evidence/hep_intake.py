@@ -15,8 +15,10 @@ from sdnblock.evidence.senders import Among, HepSettings
 from sdnblock.evidence.sip import SipMessage, parse_message
 from sdnblock.evidence.tally import Tally
 
-_IN_STEP: Final = 2.0
-"""Seconds up to which a sender's clock is as good as ours."""
+_AHEAD: Final = 2.0
+_BEHIND: Final = 10.0
+"""Seconds up to which a sender's clock is as good as ours: a message that has waited for its
+turn was seen when it was seen, or a burst would be made of it."""
 _NAMES: Final = 1024
 
 
@@ -79,11 +81,12 @@ class HepIntake:
         """When it was seen: by the sender's clock if that is in step, else now."""
         if packet.time is None:
             return now
-        if abs(packet.time - now) > self._max_age:
+        behind = now - packet.time
+        if abs(behind) > self._max_age:
             raise HepError(
                 "its time is far from ours: set the clocks, or the sender sends what it kept"
             )
-        return packet.time if abs(packet.time - now) <= _IN_STEP else now
+        return packet.time if -_AHEAD <= behind <= _BEHIND else now
 
     def _name(self, address: bytes, packet: HepPacket) -> str:
         """Who reports it, for people: always the same text for the same sender."""
