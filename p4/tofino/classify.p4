@@ -18,6 +18,7 @@
 
 control Classify(in headers_t hdr, inout ingress_metadata_t meta,
                  in ingress_intrinsic_metadata_from_parser_t parsed) {
+    @hidden
     action ipv4_payload(bit<16> off) {
         meta.tofino.length = hdr.ipv4.total_length + off;
     }
@@ -38,11 +39,13 @@ control Classify(in headers_t hdr, inout ingress_metadata_t meta,
         }
     }
 
+    @hidden
     action ipv6_payload(bit<16> off) {
         meta.tofino.length = hdr.ipv6.payload_length + off;
     }
 
     // Behind extension headers, whose length is not added up, twelve bytes as in v1model.
+    @hidden
     action ipv6_payload_behind_extensions() {
         meta.tofino.length = 12;
     }
@@ -72,16 +75,19 @@ control Classify(in headers_t hdr, inout ingress_metadata_t meta,
         }
     }
 
+    @hidden
     action whole() {
         meta.common.has_message = 1;
     }
 
+    @hidden
     action first_four() {
         meta.common.has_message = 1;
         meta.common.first = meta.tofino.first4 ++ 64w0;
     }
 
     // Too short for anything known, or not there: not to be taken for a NUL keepalive.
+    @hidden
     action unknown() {
         meta.common.has_message = 1;
         meta.common.first = 0xffffffff0000000000000000;

@@ -14,12 +14,14 @@ control Remote(in headers_t hdr, in ingress_intrinsic_metadata_from_parser_t par
     Hash<bit<4>>(HashAlgorithm_t.CRC32) network4_hash;
     Hash<bit<4>>(HashAlgorithm_t.CRC32) network6_hash;
 
+    @hidden
     action ipv4(bit<32> address) {
         meta.common.remote = 80w0 ++ 16w0xffff ++ address;
         meta.tofino.key_high = 0xffff;
         meta.tofino.key_low = address;
     }
 
+    @hidden
     action ipv6(bit<128> address) {
         meta.common.remote = address[127:64] ++ 64w0;
         meta.tofino.key_high = address[127:96];

@@ -98,6 +98,7 @@ control Sample(inout ingress_metadata_t meta,
         size = 1;
     }
 
+    @hidden
     action set_mask(bit<32> mask) {
         meta.tofino.epoch_mask = mask;
     }
