@@ -24,8 +24,7 @@ async def test_every_attack_is_cut_and_calls_go_on(tmp_path: Path) -> None:
     async with stage(tmp_path) as made:
         for attack in QUICK:
             cut = await attack.run(made, await made.address())
-            assert {claim["origin"] for claim in cut.claims} & attack.origins, (attack.name, cut)
-            assert cut.leaked <= attack.most_leaked, (attack.name, cut)
+            assert attack.held(cut), (attack.name, cut)
         calls = await made.phones.finish()
     assert calls.completed > 20
     assert calls.failed == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from bench.attacks.forgeries import flood, once, register_as_others, replay, stolen
 from bench.attacks.stage import Cut, Stage
 from demo.network import SERVER, SERVER_NET
 
@@ -16,9 +17,18 @@ class Attack:
     name: str
     run: Callable[[Stage, str], Awaitable[Cut]]
     origins: frozenset[str]
-    """Detectors of which one must convict."""
+    """Detectors of which one must convict, or, if ``report_only``, report."""
     most_leaked: int
     """Replies that may come back before the cut."""
+    report_only: bool = False
+
+    def held(self, cut: Cut) -> bool:
+        """Whether it was convicted by whom it should, and leaked no more than promised."""
+        if self.report_only:
+            told = any(f": {origin}: " in line for line in cut.said for origin in self.origins)
+            return told and not cut.claims and cut.leaked <= self.most_leaked
+        convicted = any(claim["origin"] in self.origins for claim in cut.claims)
+        return convicted and cut.leaked <= self.most_leaked
 
 
 async def svmap(stage: Stage, address: str) -> Cut:
@@ -101,6 +111,34 @@ QUICK = (
 )  # fmt: skip
 """Some seconds each. Of the enumerated extensions 1015 to 1019 exist: their answers leak
 besides the four failures that convict."""
+
+INSIDE = "<sip:gw@198.51.100.20:5090>"
+SQL = "\"x' or '1'='1\" <sip:1003@sip.example.net>"
+
+FORGERIES = (
+    Attack("unregister: 1002's binding, one try in 2 s",
+           once(12, 0.5, method="REGISTER", uri="sip:sip.example.net", contact="*",
+                sender="<sip:1002@sip.example.net>", header="Expires: 0"),
+           frozenset({"unregister"}), 12),
+    Attack("replay of a phone's credential", replay, frozenset({"replay"}), 1),
+    Attack("challenge without qop",
+           once(1, method="REGISTER", uri="sip:old.example.net"),
+           frozenset({"weak-digest"}), 1, report_only=True),
+    Attack("REGISTER for others with one's own credential", register_as_others,
+           frozenset({"identity"}), 8),
+    Attack("Contact that points to our gateway",
+           once(3, method="REGISTER", uri="sip:sip.example.net", contact=INSIDE),
+           frozenset({"foreign-domain"}), 1),
+    Attack("INVITE to another domain, one a second",
+           once(6, uri="sip:0088213@relay.example.com"), frozenset({"foreign-domain"}), 3),
+    Attack("SQL in From", once(3, sender=SQL), frozenset({"injection"}), 1),
+    Attack("calls with a stolen password, 1 a second", stolen("1007", "1002", 8, 1, 11),
+           frozenset({"call-origin"}), 40),
+    Attack("toll fraud with a stolen password, 2 a second", stolen("1008", "0088213", 30, 2, 16),
+           frozenset({"fraud"}), 60),
+    Attack("flood of INVITEs, 1000/s", flood, frozenset({"request-rate", "flood"}), 250),
+)  # fmt: skip
+"""What a request says, rather than how many there are."""
 
 SLOW = (Attack("passwords as a phone, one in 30 s", crack(1 / 30, 8), GUESSES, 10),)
 """Minutes."""

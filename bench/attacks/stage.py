@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ class Cut:
     """From the first packet sent to the last reply that came back; 0 without replies."""
     claims: list[dict[str, Any]]
     """Blocks of the source or a flow of it, as `block list` shows them."""
+    said: list[str]
+    """What the controller logged meanwhile about anything."""
 
 
 class Stage:
@@ -78,10 +80,17 @@ class Stage:
         await run("ip", "-n", inside, *route)
         return address
 
-    async def sipp(self, address: str, scenario: str, *more: str | Path) -> Process:
-        """Sipp with a scenario of this folder, from ``address``."""
+    async def sipp(
+        self,
+        address: str,
+        scenario: str,
+        *more: str | Path,
+        fields: Mapping[str, str] | None = None,
+    ) -> Process:
+        """Sipp with a scenario of this folder, its ``{fields}`` filled in, from ``address``."""
         file = self.directory / f"{scenario}-{address}.xml"
-        file.write_text((SCENARIOS / f"{scenario}.xml").read_text())
+        text = (SCENARIOS / f"{scenario}.xml").read_text()
+        file.write_text(text.format(**fields) if fields else text)
         return await self.start(
             f"{scenario}-{address}", "sipp", f"{SERVER}:5060", "-sf", file,
             "-i", address, "-nostdin", "-recv_timeout", "1000", *more,
@@ -103,6 +112,7 @@ class Stage:
     async def attack(self, process: Process, address: str, seconds: float) -> Cut:
         """Let an attack that has just begun run for a while, and see what became of it."""
         began, before = time.time(), self.heard()
+        lines = len(self._log())
         with contextlib.suppress(TimeoutError):
             await process.wait(seconds)
         await asyncio.sleep(0.5)
@@ -112,7 +122,12 @@ class Stage:
         leaked = after.received - before.received
         last = (after.last_received or began) if leaked else began
         claims = await self.blocks(address)
-        return Cut(after.sent - before.sent, leaked, max(0.0, last - began), claims)
+        said = self._log()[lines:]
+        return Cut(after.sent - before.sent, leaked, max(0.0, last - began), claims, said)
+
+    def _log(self) -> list[str]:
+        controller = self.protection.controller
+        return controller.said().splitlines() if controller is not None else []
 
 
 @contextlib.asynccontextmanager
