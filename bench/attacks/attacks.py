@@ -113,6 +113,7 @@ QUICK = (
 besides the four failures that convict."""
 
 INSIDE = "<sip:gw@198.51.100.20:5090>"
+ABROAD = [f"0088213{number:05}" for number in range(30)]
 SQL = "\"x' or '1'='1\" <sip:1003@sip.example.net>"
 
 FORGERIES = (
@@ -132,13 +133,14 @@ FORGERIES = (
     Attack("INVITE to another domain, one a second",
            once(6, uri="sip:0088213@relay.example.com"), frozenset({"foreign-domain"}), 3),
     Attack("SQL in From", once(3, sender=SQL), frozenset({"injection"}), 1),
-    Attack("calls with a stolen password, 1 a second", stolen("1007", "1002", 8, 1, 11),
-           frozenset({"call-origin"}), 40),
-    Attack("toll fraud with a stolen password, 2 a second", stolen("1008", "0088213", 30, 2, 16),
+    Attack("calls with a stolen password, 1 a second", stolen("1007", ["1002"] * 8, 1, 11),
+           frozenset({"invite-source"}), 80, report_only=True),
+    Attack("toll fraud with a stolen password, 2 a second", stolen("1008", ABROAD, 2, 16),
            frozenset({"fraud"}), 60),
-    Attack("flood of INVITEs, 1000/s", flood, frozenset({"request-rate", "flood"}), 250),
+    Attack("flood of INVITEs, 1000/s", flood, frozenset({"request-rate", "flood"}), 2000),
 )  # fmt: skip
-"""What a request says, rather than how many there are."""
+"""What a request says, rather than how many there are. Who takes bindings away, and who floods,
+is limited to a rate at which a phone still works; a call from elsewhere is reported."""
 
 SLOW = (Attack("passwords as a phone, one in 30 s", crack(1 / 30, 8), GUESSES, 10),)
 """Minutes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from bench.attacks.stage import Cut, Stage
@@ -67,8 +67,8 @@ async def register_as_others(stage: Stage, address: str) -> Cut:
     return await stage.attack(process, address, 9)
 
 
-def stolen(user: str, number: str, calls: int, rate: float, seconds: float) -> Run:
-    """Calls with the credential of ``user``, who registered at home, to ``number``..."""
+def stolen(user: str, numbers: Sequence[str], rate: float, seconds: float) -> Run:
+    """Calls with the credential of ``user``, who registered at home."""
 
     async def attack(stage: Stage, address: str) -> Cut:
         await _overheard(stage, user)  # he does: from his own address
@@ -76,13 +76,14 @@ def stolen(user: str, number: str, calls: int, rate: float, seconds: float) -> R
         rows.write_text(
             "SEQUENTIAL\n"
             + "".join(
-                f"{user};[authentication username={user} password=secret-{user}];{number}{n:05}\n"
-                for n in range(calls)
+                f"{user};[authentication username={user} password=secret-{user}];{number}\n"
+                for number in numbers
             )
         )
         process = await stage.start(
             f"call-{address}", "sipp", f"{SERVER}:5060", "-sf", HONEST / "call.xml", "-i", address,
-            "-nostdin", "-inf", rows, *_rate(rate), "-m", str(calls), "-recv_timeout", "2000",
+            "-nostdin", "-inf", rows, *_rate(rate), "-m", str(len(numbers)),
+            "-recv_timeout", "2000",
         )  # fmt: skip
         return await stage.attack(process, address, seconds)
 

@@ -16,7 +16,7 @@ from demo.network import ENUMERATOR, SERVER, SERVER_NET, Network
 from demo.phones import Phones
 from demo.processes import Process, run
 from demo.protection import Protection
-from demo.server import start_server
+from demo.server import start_gateway, start_server
 
 SCENARIOS = Path(__file__).with_name("scenarios")
 
@@ -51,12 +51,16 @@ class Stage:
         self.protection = Protection(self.network, directory, SETTINGS + settings, beside="server")
         self._ear = Ear(self.network, ENUMERATOR, directory)
         self._server: Process | None = None
+        self._gateway: Process | None = None
         self._numbers = iter(range(101, 250))
 
     async def open(self) -> None:
         """Start everything. Raises CommandFailed."""
         await self.network.create()
-        self._server = await start_server(self.network, self.directory, more=self._modules)
+        self._server = await start_server(
+            self.network, self.directory, ("WITH_OLD_REALM",), self._modules
+        )
+        self._gateway = await start_gateway(self.network)
         await self.protection.start()
         await self.phones.start(rate=1)
         await self._ear.start()
@@ -65,8 +69,9 @@ class Stage:
         """Stop and remove everything."""
         await self._ear.stop()
         await self.phones.stop()
-        if self._server is not None:
-            await self._server.stop(2)
+        for process in (self._gateway, self._server):
+            if process is not None:
+                await process.stop(2)
         await self.protection.stop()
         await self.network.destroy()
 
