@@ -285,3 +285,32 @@ def test_killed_and_started_again_it_forgets_neither_the_ladder_nor_credit(tmp_p
         finally:
             it.process.kill()
             it.process.wait(20)
+
+
+def test_one_guilty_phone_of_an_office_is_a_flow_in_list_show_and_switch(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server, switch_thread() as switch:
+        cli = Cli(server, tmp_path)
+        configure(cli, switch)
+        it = Controller(cli, switch)
+        flow = f"udp:{CUSTOMER}:30000>198.51.100.10:5060"
+        try:
+            it.start()
+            for phone in range(5):
+                it.world.register(CUSTOMER, f"u{phone}", good=True, port=20000 + phone)
+            for _ in range(5):
+                it.world.register(CUSTOMER, "wrong", good=False, port=30000)
+            assert 590 < it.expiry(flow, "brute-force") <= 600
+            shown = cli.json("block", "show", flow)
+            assert (shown["effective"], shown["claims"][0]["origin"]) == ("drop", "brute-force")
+            assert "user 'wrong'" in shown["claims"][0]["reason"]
+            assert shown["switches"][0]["action"] == "drop"
+            assert f"{flow}: drop" in cli("block", "show", flow).out
+            assert [row["target"] for row in cli.json("block", "list")] == [flow]
+            # The office itself is free, and what is known of it says what happened.
+            told = cli.json("why", CUSTOMER)
+            assert (told["effective"], told["credit"], told["users_known"]) == (None, True, 5)
+            assert [each["target"] for each in told["decisions"]] == [flow]
+            assert told["past"]["flows"] == 1 and told["past"]["proven"] == 0
+        finally:
+            it.process.kill()
+            it.process.wait(20)
