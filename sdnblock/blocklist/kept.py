@@ -18,7 +18,10 @@ MAX_DATA: Final = 16384
 """Bytes of JSON of one record; a larger one is not read."""
 
 _MAX_KEY: Final = 256
-_WINDOW: Final = 1000
+_CHUNK: Final = 1000
+"""Records that are written in one step."""
+_WINDOW: Final = 2000
+"""Records that are read in one step: some ten milliseconds of us."""
 _SPARE: Final = 86400.0
 """Seconds that a set outlives its newest record."""
 
@@ -34,16 +37,17 @@ class KeptStore:
     async def keep(self, kind: str, rows: Sequence[Row], lifetime: float, most: int) -> None:
         """Write records, each unless a newer one is there; forget old ones and too many."""
         names = [self._keys.kept(kind), self._keys.kept_data(kind)]
-        for at in range(0, len(rows), _WINDOW):
+        for at in range(0, len(rows), _CHUNK):
             oldest = self._clock() - lifetime
-            words: list[Value] = [repr(oldest), most, int((lifetime + _SPARE) * 1000), _WINDOW]
-            for row in rows[at : at + _WINDOW]:
+            words: list[Value] = [repr(oldest), most, int((lifetime + _SPARE) * 1000), _CHUNK]
+            for row in rows[at : at + _CHUNK]:
                 words += [row.key, "" if row.gone else repr(row.time), row.data]
             await self._link.run(scripts.KEEP, names, words)
 
     async def kept(self, kind: str, since: float = float("-inf")) -> AsyncIterator[list[Row]]:
         """Records that changed at or after ``since``, the oldest first; some may come twice."""
         low, skip = since, 0
+        plain = not await self._link.command("EXISTS", self._keys.kept_data(kind))
         while True:
             flat = await self._link.command(
                 "ZRANGEBYSCORE", self._keys.kept(kind), repr(low), "+inf",
@@ -53,7 +57,7 @@ class KeptStore:
                 (member, float(score)) for member, score in zip(*[iter(flat)] * 2, strict=True)
             ]
             if found:
-                yield await self._rows(kind, found)
+                yield await self._rows(kind, found, plain)
             if len(found) < _WINDOW:
                 return
             last = found[-1][1]
@@ -67,9 +71,14 @@ class KeptStore:
         rows = await self._rows(kind, [(key.encode(), float(score))])
         return rows[0] if rows else None
 
-    async def _rows(self, kind: str, found: list[tuple[bytes, float]]) -> list[Row]:
-        members = [member for member, _ in found]
-        data = await self._link.command("HMGET", self._keys.kept_data(kind), *members)
+    async def _rows(
+        self, kind: str, found: list[tuple[bytes, float]], plain: bool = False
+    ) -> list[Row]:
+        """Rows with their data; ``plain``: there is none."""
+        data: list[bytes | None] = [None] * len(found)
+        if not plain:
+            members = [member for member, _ in found]
+            data = await self._link.command("HMGET", self._keys.kept_data(kind), *members)
         rows = []
         for (member, time), text in zip(found, data, strict=True):
             if len(member) > _MAX_KEY or (text is not None and len(text) > MAX_DATA):

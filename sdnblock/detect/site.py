@@ -3,7 +3,7 @@ at least that much), as switches count it too."""
 
 from __future__ import annotations
 
-from sdnblock.block import Prefix, Source, format_address, parse_prefix
+from sdnblock.block import Prefix, Source, format_address, parse_address, parse_prefix
 
 
 def site_of(address: bytes) -> bytes:
@@ -25,6 +25,10 @@ def site_text(address: bytes) -> str:
 
 def parse_site(text: str) -> bytes:
     """:func:`site_text` back. Raises TargetError, ValueError for another length of prefix."""
+    if "/" not in text and ":" not in text:  # nearly all; a start reads many
+        address = parse_address(text)
+        if any(address):
+            return address
     parsed = parse_prefix(text)
     if isinstance(parsed, Source) and len(parsed.address) == 4:
         return parsed.address
