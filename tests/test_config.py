@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -189,6 +190,13 @@ def test_mistakes_are_named(text: str, words: str) -> None:
     assert message.startswith("/etc/sdnblock/sdnblock.toml: ")
     assert words in message
     assert "\n" not in message
+
+
+def test_the_page_about_evidence_is_valid_as_it_is() -> None:
+    page = (EXAMPLE.parent / "docs" / "evidence.md").read_text()
+    config = parse("\n".join(re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)))
+    assert config.hep.enabled
+    assert config.kamailio.enabled
 
 
 @pytest.mark.parametrize(

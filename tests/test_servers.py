@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from sdnblock.evidence.senders import HepSettings
 from tests.daemon_kit import Loop, config_for, loop
 from tests.hep_kit import SERVER, hep
 from tests.redis_server import RedisServer
+from tests.sip_live import LiveWorld
 from tests.test_kamailio_events import push
 
 ATTACKER = "203.0.113.66"
@@ -59,6 +62,43 @@ async def test_the_same_message_by_three_ways_counts_once(tmp_path: Path) -> Non
         await asyncio.sleep(0.3)
         logged = it.redis.cli("XLEN", "sdnblock:changes")
         assert logged == "1", "one verdict, written once"
+
+
+@dataclass
+class TwiceSeen(LiveWorld):
+    """Every message is copied by a switch, and reported by the server as well."""
+
+    report: Callable[[bytes], object] = field(kw_only=True)
+
+    def _observe(
+        self, source: bytes, port: int, to: bytes, to_port: int, text: str, protocol: int,
+        *, established: bool = False,
+    ) -> None:  # fmt: skip
+        super()._observe(source, port, to, to_port, text, protocol, established=established)
+        self.report(
+            hep(
+                text.encode(), source=source, source_port=port, destination=to,
+                destination_port=to_port, time=time.time(), protocol=protocol,
+            )
+        )  # fmt: skip
+
+
+async def test_what_a_switch_and_a_server_have_seen_counts_once(tmp_path: Path) -> None:
+    """Three rejected credentials are three, not six; the fifth convicts."""
+    async with loop(tmp_path, hep=HEP, safety=OURS) as it:
+        hep_server = it.daemon.servers.hep
+        assert hep_server is not None
+        world = TwiceSeen(inject=it.plane.inject_event, report=lambda made: send(it, made))
+        for _ in range(3):
+            world.register(ATTACKER, "1001", good=False)
+        await it.until(lambda: hep_server.intake.tally.judged == 12)
+        await asyncio.sleep(0.5)
+        assert not it.redis.cli("KEYS", "sdnblock:origin:*")
+        for _ in range(2):
+            world.register(ATTACKER, "1001", good=False)
+        await it.until(lambda: "brute-force" in it.redis.cli("KEYS", "sdnblock:origin:*"))
+        facts = it.redis.cli("HVALS", "sdnblock:facts:brute-force")
+        assert "5 rejected credentials" in facts
 
 
 async def test_an_event_of_kamailios(tmp_path: Path) -> None:
