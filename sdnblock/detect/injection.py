@@ -32,28 +32,35 @@ _COMMANDS: Final = (
 _KINDS: Final = (
     ("SQL", r"'[ )]*(?:or|and)\b[^<>@]{0,40}?(?:=|\blike\b|\bis\b|--|#)"),
     ("SQL", r"'[ )]*(?:--|;|\|\||/\*)"),
-    ("SQL", r"['\")][ )+]*union[ +]+(?:all[ +]+)?select\b"),
+    ("SQL", r"\"[ )]*(?:or|and)[ ]+\"?\w+\"?[ ]*="),
+    ("SQL", r"(?:[')][ )+]*|\"[ )+]+|\d[ +]+)union[ +]+(?:all[ +]+)?select\b"),
     ("SQL", r"[;'][ ]*(?:drop|delete|insert|update|exec|alter|truncate|select)[ +]+[\w*]"),
     ("SQL", r"['(=][ ]*(?:sleep|benchmark|pg_sleep|waitfor[ ]+delay|xp_cmdshell)[ ]*\("),
-    ("a shell command", rf"[;|&][ ]*(?:/bin/|/usr/bin/)?(?:{_COMMANDS})(?:[ +]+[\w/.-]|\$ifs)"),
+    ("a shell command", rf"[;|&][ ]*(?:/bin/|/usr/bin/)?(?:{_COMMANDS})(?:[ +]+[/.$\d-]|\$ifs)"),
+    ("a shell command", r"[;|&][ ]*(?:/bin/|/usr/bin/)?(?:wget|curl|tftp|busybox)[ +]+[\w/.-]"),
     ("a shell command", rf"\$\([ ]*(?:/bin/|/usr/bin/)?(?:{_COMMANDS})\b"),
     ("a shell command", rf"`[ ]*(?:/bin/|/usr/bin/)?(?:{_COMMANDS})\b[^`]{{0,200}}`"),
     ("a shell command", r"\$\{(?:jndi|ifs|env:|lower:|upper:|::-)"),
     ("a shell command", r"\([ ]*\)[ ]*\{[ ]*:;"),
-    ("a format string", r"(?:%[0-9]{0,4}\$?[nspx]){2}"),
-    ("a script", r"<[ /]*(?:script|iframe|img[ /]|svg[ />]|body[ ]+on)"),
+    ("a format string", r"(?:%[0-9]{0,4}\$?[nspx]){2}|%[0-9]{1,3}\$n"),
+    ("a script", r"<[ /]*(?:script|iframe|img[ /]|svg[ />]|body[ ]+on|\?php|\?=)|javascript[ ]*:"),
     ("a path that climbs", r"\.\.[/\\]\.\.[/\\]"),
     ("a path of the server", r"/etc/(?:passwd|shadow)"),
-    ("control characters", r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"),
+    # Not ESC $ and ESC (, by which Japanese names begin and end (ISO-2022-JP).
+    ("control characters", r"[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f]|\x1b[\[\]]"),
 )  # fmt: skip
 _MARKS: Final = re.compile(
-    r"['`$|%(&\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\.\.|<(?!sip|urn|tel)|/etc/|\"[ )+]*union"
+    r"['`$|%(&\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\.\.|<(?!sip|urn|tel)|/etc/|\"[ )+]*(?:union|or|and)"
+    r"|javascript|\d[ +]+union"
     rf"|;[ ]*(?:/|drop|delete|insert|update|exec|alter|truncate|select|{_COMMANDS})"
 )
 """What stands in every one of them: most honest messages are done with after this."""
 _EACH: Final = tuple((what, re.compile(pattern)) for what, pattern in _KINDS)
 _FIELDS: Final = ("from", "to", "contact", "user-agent")
-_CREDENTIALS: Final = ("authorization", "proxy-authorization")
+_CREDENTIALS: Final = frozenset({"authorization", "proxy-authorization"})
+_TAG: Final = re.compile(r"[A-Za-z0-9._~+-]*")
+_KEPT: Final = 256
+_MOST: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +75,14 @@ class InjectionSettings:
 
 
 class Injection(Detector):
-    """Looks at single requests; remembers nothing."""
+    """Looks at single requests."""
 
     name = NAME
 
     def __init__(self, settings: InjectionSettings, shared: Shared) -> None:
         self._settings = settings
+        self._clean: set[str] = set()
+        """What was looked at before and is all right: phones say the same again and again."""
 
     def glimpsed(self, event: SipSeen) -> Iterable[Finding]:
         """What is there of a request is enough to look at."""
@@ -91,18 +100,24 @@ class Injection(Detector):
 
     def _found(self, message: SipMessage) -> tuple[str, str, str] | None:
         """(where, what, the text), of the first that is found."""
-        fields = message.fields
         values = [message.uri]
-        values += [fields[name] for name in _FIELDS if name in fields]
-        for name in _CREDENTIALS:
-            if name in fields:
-                values += [credential.get("username") for credential in message.credentials[:8]]
-                break
+        for name in _FIELDS:
+            for value in message.values(name):
+                values.append(_without_tag(value))
+        if message.fields.keys() & _CREDENTIALS:
+            values += [credential.get("username") for credential in message.credentials[:8]]
+        if self._clean.issuperset(values):
+            return None
         text = "\n".join(values)
         if "%" in text:
             text = f"{text}\n{unquote(text)}"
         found = _explained(message) if _MARKS.search(text.lower()) else None
-        return found or self._overlong(message)
+        found = found or self._overlong(message)
+        if found is None:
+            if len(self._clean) > _MOST:
+                self._clean.clear()
+            self._clean.update(value for value in values if len(value) <= _KEPT)
+        return found
 
     def _overlong(self, message: SipMessage) -> tuple[str, str, str] | None:
         if len(message.uri) > self._settings.longest and message.request_uri is not None:
@@ -122,6 +137,12 @@ class Injection(Detector):
         return None
 
 
+def _without_tag(value: str) -> str:
+    """A From or To without a tag that is nothing but letters and figures."""
+    head, found, tag = value.rpartition(";tag=")
+    return head if found and _TAG.fullmatch(tag) else value
+
+
 _NAMES: Final = {
     "from": "From",
     "to": "To",
@@ -133,10 +154,11 @@ _NAMES: Final = {
 def _explained(message: SipMessage) -> tuple[str, str, str] | None:
     """Where it is and what."""
     named = [("the Request-URI", message.uri)]
-    named += [(_NAMES[name], message.first(name)) for name in _FIELDS]
+    named += [(_NAMES[name], value) for name in _FIELDS for value in message.values(name)]
     named += [("the username", credential.get("username")) for credential in message.credentials]
     for where, value in named:
-        for text in (value, unquote(value)):
+        value = value.rstrip("\0")  # some phones count the end of their strings in
+        for text in (value, unquote(value), value.replace('\\"', '"')):
             for what, pattern in _EACH:
                 if found := pattern.search(text.lower()):
                     return where, what, text[max(0, found.start() - 8) :]

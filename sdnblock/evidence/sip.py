@@ -15,9 +15,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Final
 
+from sdnblock.evidence.once import once
 from sdnblock.evidence.sip_values import (
     Address,
     Digest,
@@ -120,7 +120,7 @@ class SipMessage:
         """Call-ID."""
         return self.fields.get("call-id", "")
 
-    @cached_property
+    @once
     def cseq(self) -> tuple[int, str]:
         """CSeq number and method; (-1, "") if there is none that can be read."""
         number, _, method = self.first("cseq").replace("\t", " ").partition(" ")
@@ -133,22 +133,22 @@ class SipMessage:
         """User-Agent."""
         return self.first("user-agent")
 
-    @cached_property
+    @once
     def from_(self) -> Address | None:
         """The From URI."""
-        return parse_address(self.first("from"))
+        return parse_address(_without_parameters(self.first("from")))
 
-    @cached_property
+    @once
     def to(self) -> Address | None:
         """The To URI."""
-        return parse_address(self.first("to"))
+        return parse_address(_without_parameters(self.first("to")))
 
-    @cached_property
+    @once
     def request_uri(self) -> Address | None:
         """The Request-URI."""
         return parse_address(self.uri)
 
-    @cached_property
+    @once
     def contacts(self) -> list[str]:
         """Contact values, split at commas outside of quotes and angle brackets."""
         return [part for value in self.values("contact") for part in parse_contacts(value)]
@@ -174,18 +174,18 @@ class SipMessage:
         text = self.first("content-length")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
-    @cached_property
+    @once
     def authorization(self) -> Digest | None:
         """The first credential that a request carries, if any."""
         return self.credentials[0] if self.credentials else None
 
-    @cached_property
+    @once
     def credentials(self) -> list[Digest]:
         """Every credential that a request carries: one for each realm that asked."""
         values = (*self.values("authorization"), *self.values("proxy-authorization"))
         return [digest for value in values if (digest := parse_digest(value)) is not None]
 
-    @cached_property
+    @once
     def challenge(self) -> Digest | None:
         """The challenge that a response carries, if any."""
         return parse_digest(self.first("www-authenticate") or self.first("proxy-authenticate"))
@@ -196,7 +196,7 @@ class SipMessage:
         text = self.first("session-expires").partition(";")[0].strip()
         return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 0
 
-    @cached_property
+    @once
     def removes_binding(self) -> bool:
         """Whether a REGISTER takes bindings away (RFC 3261, 10.2.2)."""
         if self.method != "REGISTER" or not self.contacts:
@@ -207,6 +207,12 @@ class SipMessage:
             if expires and not expires.lstrip("0"):
                 return True
         return False
+
+
+def _without_parameters(value: str) -> str:
+    """A From or To without its tag: so it is the same in all requests of a phone."""
+    head, found, _ = value.partition(">")
+    return head + found if found and '"' not in value else value
 
 
 def parse_message(data: bytes) -> SipMessage | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 _QUOTED: Final = r'"(?:[^"\\]|\\.)*+"'
@@ -49,6 +50,7 @@ class Digest:
         return self.parameters.get(name, "")
 
 
+@lru_cache(maxsize=4096)
 def parse_address(value: str) -> Address | None:
     """The SIP URI of a From, To or Contact value, or of a Request-URI; None without one."""
     found = _URI.match(value, _span(value)[0])
@@ -82,6 +84,8 @@ def branch_of(value: str) -> str:
 
 def parse_contacts(value: str) -> list[str]:
     """The values of a Contact header, split at commas outside of quotes and angle brackets."""
+    if "," not in value:  # as nearly always
+        return [part] if (part := value.strip()) else []
     return [part for each in _PART.findall(value) if (part := each.strip())]
 
 

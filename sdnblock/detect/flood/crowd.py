@@ -30,6 +30,10 @@ _SAMPLE: Final = 8
 """Of so many requests one is compared with others."""
 
 
+_Mark = tuple[str, str, str, int]
+"""Method, User-Agent, From user, source port."""
+
+
 @dataclass(slots=True)
 class _Window:
     begun: float
@@ -37,7 +41,7 @@ class _Window:
     sources: Counter[bytes] = field(default_factory=Counter)
     proved: set[bytes] = field(default_factory=set)
     methods: Counter[str] = field(default_factory=Counter)
-    marks: Counter[str] = field(default_factory=Counter)
+    marks: Counter[_Mark] = field(default_factory=Counter)
     servers: Counter[bytes] = field(default_factory=Counter)
 
 
@@ -124,14 +128,17 @@ class Crowd:
         )
         mark, alike = window.marks.most_common(1)[0]
         (server, _), *_rest = window.servers.most_common(1)
-        return Flood(server, len(forged), requests, methods, alike / total, mark)
+        return Flood(server, len(forged), requests, methods, alike / total, _words(mark))
 
 
-def _mark(event: SipSeen) -> str:
+def _mark(event: SipSeen) -> _Mark:
     """What packets of one tool have in common, whatever sources it invents."""
     message = event.message
     sender = message.from_
-    return (
-        f"{message.method[:16]}, User-Agent {message.user_agent[:40]!a},"
-        f" From user {(sender.user if sender else '')[:20]!a}, port {event.source_port}"
-    )
+    user = sender.user[:20] if sender is not None else ""
+    return message.method[:16], message.user_agent[:40], user, event.source_port
+
+
+def _words(mark: _Mark) -> str:
+    method, agent, user, port = mark
+    return f"{method}, User-Agent {agent!a}, From user {user!a}, port {port}"

@@ -140,7 +140,7 @@ class Floods(Detector):
             )
         self._withheld = self._spoofing.withheld
 
-    def _count(self, name: str, event: SipSeen) -> Iterator[Finding]:
+    def _count(self, name: str, event: SipSeen) -> Iterable[Finding]:
         limit = self._limits[name]
         site, now = site_of(event.source), event.time
         counts = self._sources.get(site)
@@ -152,12 +152,12 @@ class Floods(Detector):
         counts.counts[name] += 1
         count = counts.counts[name]
         if not limit or count < limit or name in counts.told:
-            return
+            return ()
         phones = self._tenants.phones(site, now)
         if count - 2 * counts.answers < limit * phones:
-            return
+            return ()
         counts.told.add(name)
-        yield self._finding(name, count, phones, event, now - counts.began)
+        return (self._finding(name, count, phones, event, now - counts.began),)
 
     def _finding(
         self, name: str, count: int, phones: int, event: SipSeen, seconds: float
