@@ -122,7 +122,7 @@ control Sample(inout ingress_metadata_t meta,
         first_policy.apply();
         epoch_length.apply();
         meta.tofino.epoch = (bit<32>)meta.tofino.now & meta.tofino.epoch_mask;
-        meta.tofino.budget = 1w0 ++ meta.tofino.network;
+        meta.tofino.budget = meta.common.trusted ++ meta.tofino.network;
         if (meta.common.verdict == VERDICT_WATCHED) {
             meta.tofino.reason = REASON_WATCHED;
             meta.tofino.sample_colour = sample_meter.execute(0);
@@ -136,22 +136,20 @@ control Sample(inout ingress_metadata_t meta,
                 } else {
                     meta.tofino.first_within = first.execute(meta.tofino.slot);
                 }
-                if (meta.tofino.first_within == 1) {
-                    meta.tofino.reason = REASON_FIRST;
-                }
             } else if (meta.common.trusted == 1 && meta.common.kind >= FIRST_FINAL
                        && meta.common.kind <= LAST_FINAL) {
                 meta.tofino.first_mine = is_mine.execute(meta.tofino.slot);
                 if (meta.tofino.first_mine == 1) {
                     meta.tofino.first_within = look.execute(meta.tofino.slot);
                 }
-                if (meta.tofino.first_within == 1) {
-                    meta.tofino.reason = REASON_ANSWER;
-                    meta.tofino.budget = 1w1 ++ meta.tofino.network;
-                }
             }
-            if (meta.tofino.reason != 0) {
-                meta.tofino.sample_colour = first_meter.execute(meta.tofino.budget);
+        }
+        if (meta.tofino.first_within == 1) {
+            meta.tofino.sample_colour = first_meter.execute(meta.tofino.budget);
+            if (meta.common.trusted == 1) {
+                meta.tofino.reason = REASON_ANSWER;
+            } else {
+                meta.tofino.reason = REASON_FIRST;
             }
         }
         if (meta.tofino.reason != 0 && meta.tofino.sample_colour != RED) {

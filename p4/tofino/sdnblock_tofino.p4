@@ -105,9 +105,9 @@ control SdnblockIngress(inout headers_t hdr,
         walk.apply(meta, deparse);
         if (!meta.again.isValid()) {
             if (meta.common.trusted == 0) {
-                verdict.apply(meta);
+                verdict.apply(meta, deparse);
             }
-            if (meta.common.dropped == 0) {
+            if (meta.common.dropped == 0 && meta.tofino.colour != RED) {
                 message.apply(meta);
                 request_window.apply(meta, deparse);
                 sample.apply(meta, deparse);

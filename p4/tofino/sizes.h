@@ -1,6 +1,6 @@
 /*
  * Sizes that are others on a Tofino than p4/include/sizes.h says: to be included after it. Each
- * is a promise, as there: the compiler placed that many in twelve stages (docs/tofino.md).
+ * is what the program is meant to hold in twelve stages; the compiler was not asked yet.
  * p4/tofino/frontier.sh overrides them one by one.
  */
 #ifndef SDNBLOCK_TOFINO_SIZES_H

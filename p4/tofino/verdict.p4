@@ -1,6 +1,7 @@
 // Twin of control Verdict of p4/include/blocks.p4. What the architecture forces: a meter's red
 // is 3; the tables' actions already wrote the verdict, since a packet meets one meter or none
-// and what that says is the only thing left to find out.
+// and what that says is the only thing left to find out. Red drops right here, not through
+// `dropped`: so what comes next does not wait for it, but asks for the colour, a stage earlier.
 #ifndef SDNBLOCK_TOFINO_VERDICT_P4
 #define SDNBLOCK_TOFINO_VERDICT_P4
 
@@ -8,7 +9,8 @@
 
 const bit<8> RED = 3;
 
-control Verdict(inout ingress_metadata_t meta) {
+control Verdict(inout ingress_metadata_t meta,
+                inout ingress_intrinsic_metadata_for_deparser_t deparse) {
     @id(ID_LIMIT_METER) @name(".limit_meter")
     Meter<bit<14>>(SIZE_LIMIT_METER, MeterType_t.PACKETS) limit_meter;
     @id(ID_HELD_METER) @name(".held_meter")
@@ -23,7 +25,7 @@ control Verdict(inout ingress_metadata_t meta) {
                 meta.tofino.colour = limit_meter.execute(meta.common.meter_index[13:0]);
             }
             if (meta.tofino.colour == RED) {
-                meta.common.dropped = 1;
+                deparse.drop_ctl = 1;
                 meta.common.verdict = VERDICT_DROPPED_LIMIT;
             }
         } else if (meta.common.unblocked == 1 && meta.common.held == 1) {
@@ -31,7 +33,7 @@ control Verdict(inout ingress_metadata_t meta) {
                 meta.tofino.colour = held_meter.execute(meta.tofino.slot[9:0]);
                 meta.common.verdict = VERDICT_LIMITED_OUTCOME;
                 if (meta.tofino.colour == RED) {
-                    meta.common.dropped = 1;
+                    deparse.drop_ctl = 1;
                     meta.common.verdict = VERDICT_DROPPED_OUTCOME_LIMIT;
                 }
             } else if (meta.common.walk_response == RESPONSE_DROP) {
