@@ -6,12 +6,15 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 from sdnblock.block import Action, parse_target
 from sdnblock.blocklist.claims import ClaimKey
 from sdnblock.blocklist.connect import open_redis
 from sdnblock.blocklist.keys import Keys
+from sdnblock.blocklist.marks import Mark
+from sdnblock.blocklist.row import Row
 from sdnblock.blocklist.settings import RedisSettings
 from sdnblock.blocklist.store import Store
 from tests.blocklist_follower import following
@@ -93,6 +96,7 @@ async def test_the_rights(tmp_path: Path) -> None:
         settings = RedisSettings(url=server.url, username="sdnblock", password="PASSWORD")
         async with following(settings) as told:
             await told.ready()
+            await _all_of_the_controllers_own(settings)
             user = ("--user", "honeypot", "--pass", "PASSWORD", "--no-auth-warning")
             for example in examples("sh")[0].splitlines()[:1]:
                 server.cli(*user, *example.split()[1:])
@@ -100,3 +104,22 @@ async def test_the_rights(tmp_path: Path) -> None:
             refused = server.cli(*user, "ZADD", "sdnblock:origin:operator", "1", "192.0.2.1")
             assert "NOPERM" in refused or refused == ""
             assert server.cli("EXISTS", "sdnblock:origin:operator") == "0"
+
+
+async def _all_of_the_controllers_own(settings: RedisSettings) -> None:
+    """Every command that controller and CLI use beside the block list, with those rights."""
+    client = await open_redis(settings)
+    store, now = Store(client, Keys()), time.time()
+    await store.ensure_meta()
+    await store.memory.keep("past", [Row("192.0.2.1", now, "[]")], 100, 10)
+    assert [rows async for rows in store.memory.kept("past")]
+    assert await store.memory.find("past", "192.0.2.1")
+    await store.signatures.add([Mark("QuickScan")])
+    assert await store.signatures.all() and await store.signatures.remove("QuickScan")
+    await store.numbers.add({"12345678": (now, "tried")}, 100, 10)
+    assert [rows async for rows in store.numbers.all()]
+    assert await store.numbers.find("12345678") and await store.numbers.remove(["12345678"])
+    await store.asked.ask("192.0.2.1")
+    await store.asked.listen()
+    assert await store.asked.alive() and await store.asked.since(0)
+    await client.aclose()
