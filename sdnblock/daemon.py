@@ -68,7 +68,7 @@ class Daemon:
         self._drivers = [make_driver(switch) for switch in config.switches]
         self.hub = Hub(Safety(config.safety), config.allow, DETECTORS, time.time)
         sides = Sides(config.safety.own_prefixes)
-        self._engine = Engine(config.detect, sides, self.hub.named_by)
+        self._engine = Engine(config.detect, sides, self.hub.named_by, self.hub.allows.allows)
         self.servers = Servers(config, sides)
         self._numbers = TestNumbers(config.numbers, self._engine.credit, self._engine.memory)
         self._stories = Stories(self._engine.memory)

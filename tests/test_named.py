@@ -54,3 +54,19 @@ def test_the_block_list_reaches_the_ladder() -> None:
         world.register("203.0.113.66", str(number), good=False)
     assert world.verdicts[0].seconds == LADDER[1]
     assert world.verdicts[0].reason.endswith("; named by voipbl")
+
+
+def test_what_the_allowlist_covered_is_held_against_nobody_later() -> None:
+    view = hub()
+    view.put_allow(parse_prefix("203.0.113.0/24"), time.time() + 60)
+    ours = Sides([parse_prefix("198.51.100.0/24")])
+    world = World(engine=Engine(DetectSettings(), ours, view.named_by, view.allows.allows))
+    for _ in range(3):
+        for number in range(5):
+            world.register("203.0.113.66", str(number), good=False)
+        world.now += 86400
+    view.put_allow(parse_prefix("203.0.113.0/24"), None)
+    for number in range(5):
+        world.register("203.0.113.66", str(number), good=False)
+    assert {verdict.seconds for verdict in world.verdicts} == {LADDER[0]}
+    assert "convicted" not in world.verdicts[-1].reason

@@ -10,7 +10,7 @@ from sdnblock.detect.credit import Credit
 from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
 from sdnblock.detect.flood.spoofing import Spoofing
-from sdnblock.detect.judge import Judge, Named, nobody_names
+from sdnblock.detect.judge import Excepted, Judge, Named, nobody_names, nothing_is_excepted
 from sdnblock.detect.kept import Memory
 from sdnblock.detect.lasting import LastingCalls
 from sdnblock.detect.proof import ProofSettings
@@ -30,7 +30,13 @@ _TICK: Final = 1.0
 class Engine:
     """Evidence in, verdicts and reports out; time is that of the evidence."""
 
-    def __init__(self, settings: DetectSettings, sides: Sides, named: Named = nobody_names) -> None:
+    def __init__(
+        self,
+        settings: DetectSettings,
+        sides: Sides,
+        named: Named = nobody_names,
+        excepted: Excepted = nothing_is_excepted,
+    ) -> None:
         self._sides = sides
         self._transactions = Transactions()
         self._lasting = LastingCalls()
@@ -42,7 +48,7 @@ class Engine:
         self._tenants = Tenants(self.memory)
         self._bindings = Bindings()
         self._spoofing = Spoofing()
-        self._judge = Judge(self.credit, self.memory, self._spoofing, named)
+        self._judge = Judge(self.credit, self.memory, self._spoofing, named, excepted)
         self._ticked = 0.0
         self._made: dict[str, tuple[object, Detector]] = {}
         self._added: list[Detector] = []

@@ -37,12 +37,27 @@ def nobody_names(address: bytes) -> Sequence[str]:
     return ()
 
 
+Excepted = Callable[[Target], bool]
+"""Whether the allowlist covers a target."""
+
+
+def nothing_is_excepted(target: Target) -> bool:
+    """There is no allowlist."""
+    return False
+
+
 class Judge:
     """Remembers whom it convicted, for the ladder."""
 
     def __init__(
-        self, credit: Credit, memory: Memory, spoofing: Spoofing, named: Named = nobody_names
+        self,
+        credit: Credit,
+        memory: Memory,
+        spoofing: Spoofing,
+        named: Named = nobody_names,
+        excepted: Excepted = nothing_is_excepted,
     ) -> None:
+        self._excepted = excepted
         self._credit = credit
         self._spoofing = spoofing
         self._named = named
@@ -75,7 +90,8 @@ class Judge:
             target, action, seconds, finding.detector, finding.reason + _known(past, named),
             finding.grade, finding.source,
         )  # fmt: skip
-        if action is not Action.WATCH:  # which does nobody any harm
+        # To be watched, or to have been excepted, is no conviction.
+        if action is not Action.WATCH and not self._excepted(target):
             self.pasts.note(verdict, now)
         return verdict
 
