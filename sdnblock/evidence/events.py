@@ -1,6 +1,6 @@
 """Evidence: observed facts about sources, as one stream of typed events.
 
-Each event names its grade (DESIGN's words): *spoofable* is anything that one
+Each event names its grade: *spoofable* is anything that one
 forged UDP packet can cause; *proven* needed a round trip.
 """
 

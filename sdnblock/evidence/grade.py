@@ -1,4 +1,4 @@
-"""How much a piece of evidence proves (DESIGN's words)."""
+"""How much a piece of evidence proves."""
 
 from __future__ import annotations
 
