@@ -19,10 +19,12 @@ from sdnblock.detect.finding import Finding
 from sdnblock.detect.flood.spoofing import Spoofing
 from sdnblock.detect.judge import Judge
 from sdnblock.detect.kept import Kept, Kind, Memory
+from sdnblock.detect.numbers import NumberSettings, TestNumbers
 from sdnblock.detect.past import LADDER, Past, unpack_past
 from sdnblock.detect.registry import DetectSettings
 from sdnblock.detect.sides import Sides
 from sdnblock.detect.site import parse_site, site_of, site_text
+from sdnblock.detect.stories import Stories
 from sdnblock.detect.verdict import Verdict
 from sdnblock.evidence.grade import Grade
 from tests.sip_world import World, tag_for
@@ -430,3 +432,29 @@ def test_a_person_who_knows_his_password_after_all_leaves_nothing_behind() -> No
     world.register("192.0.2.20", "1001", good=True)
     (table,) = (t for t in world.engine.memory.tables() if t.kind.name == "guesses")
     assert not len(table)
+
+
+@pytest.mark.parametrize("data", ["1" + "0" * 400, "-1e400", "NaN", "1e400", "[]", "{}", '"x"'])
+def test_records_of_hostile_numbers_are_refused(data: str) -> None:
+    """In every place of every kind of record."""
+    memory = Engine(DetectSettings(), Sides([])).memory
+    TestNumbers(NumberSettings(), credit.Credit(memory), memory)
+    Stories(memory)
+    story = (
+        '{{"first_seen":{0},"messages":{0},"requests":{{"a":{0}}},"answers":{0},"users":{0},'
+        '"user_agents":{0},"findings":[{{"time":{0}}}],"decisions":{0}}}'
+    )
+    shapes = [
+        "{0}", "[{0}]", "[[{0},{0}]]", '[["u",{0}]]', "[{0},{0},{0},{0},{0}]", story,
+        "[{0},false,[[{0},{0},{0},{0},{0}]],[{0}],[{0}]]", '[["k",{0},{0},[{0}],[{0}]]]',
+        "[{0},{0},{0},{0},{0},{0},{{}},[]]", '[1,1,1,{0},1,1,{{"a":{0}}},[[{0},"d","r"]]]',
+    ]  # fmt: skip
+    for table in memory.tables():
+        rows = [
+            Row(key, NOW, shape.format(data))
+            for key in ("203.0.113.7", "00112233", "dial-1")
+            for shape in shapes
+        ]
+        table.load(rows, NOW)
+        for key, _ in list(table.items()):
+            json.loads(table.row(key).data or "null")

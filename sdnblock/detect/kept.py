@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from sdnblock.errors import SdnblockError
 K = TypeVar("K")
 R = TypeVar("R")
 
+_FARTHEST: Final = 1e12
 _FUTURE: Final = 60.0
 """Seconds by which a kept time may be ahead of ours (clocks differ); more is cut."""
 
@@ -206,6 +206,8 @@ def packed_count(value: Any) -> int:
 
 def packed_time(value: Any) -> float:
     """A time of what was kept. Raises ValueError for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError("a time is no time")
+    if not -_FARTHEST < value < _FARTHEST:  # also what no float can hold, and NaN
+        raise ValueError("a time is farther away than any")
     return float(value)
