@@ -187,6 +187,18 @@ def test_a_count_that_goes_back_elsewhere() -> None:
     assert "nonce count 2 of user '1001'" in world.verdicts[0].reason
 
 
+def test_two_users_who_were_given_the_same_nonce() -> None:
+    """Kamailio with its defaults gives it to all who ask within the same second."""
+    world = World()
+    for nc in range(1, 64):
+        uses(world, PHONE, credential(nc, nc), f"c{nc}")
+    for nc in range(1, 10):
+        world.now += 100
+        world.request("192.0.2.77", "REGISTER", "2002", nonce="n", call=f"d{nc}", cseq=2,
+                      digest=credential(1000 + nc, nc))  # fmt: skip
+    assert not world.verdicts
+
+
 def test_honest_repetitions() -> None:
     world = World()
     for _ in range(5):  # retransmissions, and once more over another network or proxy

@@ -56,7 +56,7 @@ class Replay(Detector):
     def __init__(self, settings: ReplaySettings, shared: Shared) -> None:
         self._memory = settings.memory
         self._responses: OrderedDict[int, _Used] = OrderedDict()
-        self._counts: OrderedDict[str, _Used] = OrderedDict()
+        self._counts: OrderedDict[int, _Used] = OrderedDict()
 
     def begun(self, event: SipSeen) -> Iterable[Finding]:
         """A new request."""
@@ -104,9 +104,12 @@ class Replay(Detector):
             count = int(text, 16)
         except ValueError:
             return None
-        before = self._counts.get(nonce)
+        # Each user counts for himself: a server may give several the same nonce (Kamailio does
+        # to all who ask within a second).
+        key = hash((nonce, digest.get("username")))
+        before = self._counts.get(key)
         if before is None or event.time - before.time > self._memory:
-            self._counts[nonce] = _Used(event.time, site, request, count)
+            self._counts[key] = _Used(event.time, site, request, count)
             if len(self._counts) > _MOST:
                 self._counts.popitem(last=False)
             return None
