@@ -5,7 +5,8 @@ Texts only, read when somebody asks: there are many requests, and few that matte
 
 from __future__ import annotations
 
-from typing import Final
+from sys import intern
+from typing import TYPE_CHECKING, Final
 
 from sdnblock.evidence.events import SipSeen
 from sdnblock.evidence.sip import SipMessage
@@ -17,6 +18,9 @@ from sdnblock.evidence.sip_values import (
     tag_of,
 )
 
+if TYPE_CHECKING:
+    from sdnblock.detect.transactions import Outcome
+
 _JOIN: Final = ", "
 _SIZE: Final = 512
 """Bytes that one takes beside the texts that can be long."""
@@ -27,9 +31,10 @@ class Asked:
     """A request of a remote. Texts are as they came; empty where the header is missing."""
 
     __slots__ = (
-        "_again", "call_id", "contact_text", "digest", "established", "expires_text",
-        "from_text", "local", "local_port", "method", "protocol", "realms", "remote", "remote_port",
-        "sampled", "size", "time", "to_text", "uri_text", "user_agent",
+        "answered", "call_id", "challenged", "contact_text", "digest", "established",
+        "expires_text", "from_text", "local", "local_port", "method", "outcome", "protocol",
+        "realms", "remote", "remote_port", "sampled", "size", "time", "to_text", "uri_text",
+        "user_agent",
     )  # fmt: skip
 
     def __init__(self, event: SipSeen, digest: Digest | None, realms: tuple[str, ...]) -> None:
@@ -45,26 +50,35 @@ class Asked:
         self.established = event.established
         self.sampled = event.sampled
         self.method = message.method
-        self.uri_text = message.uri
+        self.uri_text = intern(message.uri)  # phones say the same again and again
         self.from_text = get("from", "")
-        self.to_text = get("to", "")
+        self.to_text = intern(get("to", ""))
         self.call_id = get("call-id", "")
         self.digest = digest
         self.realms = realms
-        self.contact_text = get("contact", "")
+        contact = get("contact", "")
         if message.repeated:
-            self.contact_text = _JOIN.join(message.values("contact"))
+            contact = _JOIN.join(message.values("contact"))
+        self.contact_text = intern(contact)
         self.expires_text = get("expires", "")
-        self.user_agent = get("user-agent", "")
+        self.user_agent = intern(get("user-agent", ""))
         self.size = len(self.from_text) + len(self.contact_text) + _SIZE
         """About how many bytes it takes."""
         if digest is not None:
             self.size += _DIGEST + sum(map(len, digest.parameters.values()))
-        self._again = _known_by(message)
+        self.challenged = False
+        """Whether its credential answers a challenge of ours."""
+        self.answered = False
+        """Whether it answers one that only its source can know."""
+        self.outcome: Outcome | None = None
+        """What became of it."""
 
     def is_again(self, message: SipMessage) -> bool:
         """Whether ``message`` is this request once more, and not another in its clothes."""
-        return self._again == _known_by(message)
+        if self.uri_text != message.uri or self.to_text != message.first("to"):
+            return False
+        credentials = message.credentials
+        return self.digest in credentials if self.digest is not None else not credentials
 
     @property
     def uri(self) -> Address | None:
@@ -101,10 +115,3 @@ class Asked:
         """The user it is about: the To user of a REGISTER, else the Request-URI's."""
         address = self.to if self.method == "REGISTER" else self.uri
         return address.user if address is not None else ""
-
-
-def _known_by(message: SipMessage) -> int:
-    get = message.fields.get
-    return hash(
-        (message.uri, get("to"), get("via"), get("authorization"), get("proxy-authorization"))
-    )

@@ -100,10 +100,12 @@ class Injection(Detector):
 
     def _found(self, message: SipMessage) -> tuple[str, str, str] | None:
         """(where, what, the text), of the first that is found."""
-        values = [message.uri]
-        for name in _FIELDS:
-            for value in message.values(name):
-                values.append(_without_tag(value))
+        get = message.fields.get
+        values = [
+            message.uri, get("user-agent", ""), get("contact", ""),
+            _without_tag(get("from", "")), _without_tag(get("to", "")),
+        ]  # fmt: skip
+        values += [value for name, value in message.repeated if name in _FIELDS]
         if message.fields.keys() & _CREDENTIALS:
             values += [credential.get("username") for credential in message.credentials[:8]]
         if self._clean.issuperset(values):
@@ -140,7 +142,7 @@ class Injection(Detector):
 def _without_tag(value: str) -> str:
     """A From or To without a tag that is nothing but letters and figures."""
     head, found, tag = value.rpartition(";tag=")
-    return head if found and _TAG.fullmatch(tag) else value
+    return head if found and (tag.isalnum() or _TAG.fullmatch(tag)) else value
 
 
 _NAMES: Final = {

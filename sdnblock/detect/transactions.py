@@ -25,13 +25,14 @@ from sdnblock.evidence.sip_values import Digest, parse_digest
 
 _LIFETIME: Final = 64.0
 """Seconds for which a request waits for its response (64 * T1 = 32 s, and its ACK)."""
-_MOST: Final = 200_000
+_MOST: Final = 100_000
 _MOST_SIZE: Final = 64_000_000
 """Bytes that all of them may take, about."""
 
 _CREDENTIALS: Final = 8
 """So many of a message are looked at: one for each realm or algorithm."""
-_CARRYING: Final = frozenset({"authorization", "proxy-authorization"})
+_LOOK: Final = 1.0
+"""Seconds between two looks for what is too old."""
 _CHALLENGES: Final = frozenset({401, 407})
 
 Key = tuple[bytes, str, tuple[int, str], str]
@@ -74,50 +75,39 @@ class Outcome:
         return 200 <= self.status < 300
 
 
-@dataclass(slots=True)
-class _Pending:
-    """A request that waits for its final response, or for the ACK of that."""
-
-    asked: Asked
-    challenged: bool
-    """Whether its credential answers a challenge of ours."""
-    answered: bool
-    """Whether it answers one that only its source can know."""
-    outcome: Outcome | None = None
-
-
 class Transactions:
     """Requests under way, oldest first, bounded in number, size and time."""
 
     def __init__(self) -> None:
-        self._pending: OrderedDict[Key, _Pending] = OrderedDict()
-        self._acks: dict[AckKey, _Pending] = {}
+        self._pending: OrderedDict[Key, Asked] = OrderedDict()
+        self._acks: dict[AckKey, Asked] = {}
         self._size = 0
+        self._looked = 0.0
         self._nonces = Nonces()
         self._tags = Tags()
         self.proof = ProofSettings()
 
     def request(self, event: SipSeen) -> bool:
         """A request of a remote other than ACK; whether it is a new one."""
-        message = event.message
+        message, now = event.message, event.time
         key = (event.source, message.call_id, message.cseq, message.branch)
         known = self._pending.get(key)
         if known is not None:
-            if known.asked.is_again(message):
-                known.asked.established |= event.established
+            if known.is_again(message):
+                known.established |= event.established
                 return False
             self._drop(key, known)
-        digest = self._credential(message)
-        realms = tuple(each.get("realm") for each in message.credentials) if digest else ()
-        asked = Asked(event, digest, realms)
-        challenged = answered = False
-        if digest is not None:
-            nonce = digest.get("nonce")
-            challenged = self._nonces.known(nonce)
-            answered = self._nonces.proves(nonce, event.source, event.time, self.proof.nonces)
-        self._pending[key] = _Pending(asked, challenged, answered)
+        fields = message.fields
+        if "authorization" in fields or "proxy-authorization" in fields:
+            asked = self._with_credential(event)
+        else:
+            asked = Asked(event, None, ())
+        self._pending[key] = asked
         self._size += asked.size
-        self._forget(event.time)
+        full = len(self._pending) > _MOST or self._size > _MOST_SIZE
+        if full or not 0 <= now - self._looked < _LOOK:
+            self._looked = now
+            self._forget(now)
         return True
 
     def response(self, event: SipSeen) -> Outcome | None:
@@ -128,32 +118,31 @@ class Transactions:
         if message.status < 200:
             return None
         key = (event.destination, message.call_id, message.cseq, message.branch)
-        pending = self._pending.get(key)
-        if pending is None or pending.outcome is not None:
+        asked = self._pending.get(key)
+        if asked is None or asked.outcome is not None or event.time - asked.time > _LIFETIME:
             return None
-        asked = pending.asked
-        proven = pending.answered or (asked.protocol == TCP and _on_same_connection(asked, event))
-        outcome = pending.outcome = Outcome(
+        proven = asked.answered or (asked.protocol == TCP and _on_same_connection(asked, event))
+        outcome = asked.outcome = Outcome(
             event.time, asked.remote, asked.remote_port, asked.local, asked.local_port,
             asked.protocol, asked.method, asked.about, message.status,
-            asked.digest is not None, pending.challenged, _rejects(message, asked), proven,
+            asked.digest is not None, asked.challenged, _rejects(message, asked), proven,
             asked, message.to_tag,
         )  # fmt: skip
         if asked.method == "INVITE" and outcome.to_tag:
             self._tags.sent(outcome.to_tag)
-            self._acks[(asked.remote, asked.call_id, outcome.to_tag)] = pending
+            self._acks[(asked.remote, asked.call_id, outcome.to_tag)] = asked
         return outcome
 
     def acknowledged(self, event: SipSeen) -> Outcome | None:
         """The outcome that an ACK of a remote proves, if it was not proven before."""
         message = event.message
-        pending = self._acks.pop((event.source, message.call_id, message.to_tag), None)
-        if pending is None or pending.outcome is None or pending.outcome.proven:
+        asked = self._acks.pop((event.source, message.call_id, message.to_tag), None)
+        if asked is None or asked.outcome is None or asked.outcome.proven:
             return None
         if not self._tags.proves(message.to_tag, self.proof.tags):
             return None
-        pending.outcome = replace(pending.outcome, time=event.time, proven=True)
-        return pending.outcome
+        asked.outcome = replace(asked.outcome, time=event.time, proven=True)
+        return asked.outcome
 
     def _challenged(self, event: SipSeen) -> None:
         for digest in _challenges(event.message):
@@ -162,31 +151,33 @@ class Transactions:
                 sampled=event.sampled,
             )  # fmt: skip
 
-    def _credential(self, message: SipMessage) -> Digest | None:
-        """The credential that counts: of several, one with a nonce of ours."""
-        if not message.fields.keys() & _CARRYING:
-            return None
-        found = message.credentials[:_CREDENTIALS]
-        for digest in found:
-            if self._nonces.known(digest.get("nonce")):
-                return digest
-        return found[0] if found else None
+    def _with_credential(self, event: SipSeen) -> Asked:
+        """A request with credentials. Of several, one with a nonce of ours counts."""
+        found = event.message.credentials[:_CREDENTIALS]
+        if not found:
+            return Asked(event, None, ())
+        known = self._nonces.known
+        digest = next((each for each in found if known(each.get("nonce"))), found[0])
+        asked = Asked(event, digest, tuple(each.get("realm") for each in found))
+        nonce = digest.get("nonce")
+        asked.challenged = known(nonce)
+        asked.answered = self._nonces.proves(nonce, event.source, event.time, self.proof.nonces)
+        return asked
 
     def _forget(self, now: float) -> None:
         while self._pending:
             key, oldest = next(iter(self._pending.items()))
-            young = now - oldest.asked.time <= _LIFETIME
+            young = now - oldest.time <= _LIFETIME
             if young and len(self._pending) <= _MOST and self._size <= _MOST_SIZE:
                 return
             self._drop(key, oldest)
 
-    def _drop(self, key: Key, pending: _Pending) -> None:
+    def _drop(self, key: Key, asked: Asked) -> None:
         del self._pending[key]
-        self._size -= pending.asked.size
-        if pending.outcome is not None and pending.outcome.to_tag:
-            self._acks.pop(
-                (pending.asked.remote, pending.asked.call_id, pending.outcome.to_tag), None
-            )
+        self._size -= asked.size
+        outcome, asked.outcome = asked.outcome, None  # they refer to each other
+        if outcome is not None and outcome.to_tag:
+            self._acks.pop((asked.remote, asked.call_id, outcome.to_tag), None)
 
 
 def _challenges(message: SipMessage) -> Iterator[Digest]:

@@ -29,5 +29,6 @@ class once(Generic[Owner, T]):
     def __get__(self, instance: Owner | None, owner: type[Any]) -> once[Owner, T] | T:
         if instance is None:
             return self
-        value = instance.__dict__[self._name] = self._compute(instance)
+        value = self._compute(instance)
+        setattr(instance, self._name, value)  # not by __dict__, which would have to be made
         return value
