@@ -14,7 +14,7 @@ from demo.phones import Calls
 
 _MOST_BLOCKS: Final = 8
 _FEWEST_CALLS: Final = 10
-_CUT_ELSEWHERE: Final = {"drop": 0.0, "limit": 0.5}
+_CUT_ELSEWHERE: Final = {"drop": 0.0, "limit": 0.8}
 """Action -> the share of the packets by the other access that may still be answered."""
 _FLOW: Final = re.compile(r"udp:([0-9.]+):(\d+)>")
 
@@ -36,6 +36,8 @@ class Aftermath:
     elsewhere: tuple[float, float] | None
     """Share of packets by the attacker's other access that were answered: before the attack,
     and after it from a source that is blocked; None without such an access or source."""
+    alarms: Sequence[str] = ()
+    """Of those that the attack must raise, what the controller has logged."""
     ended: Sequence[str] = ()
     """What has ended although nobody stopped it."""
 
@@ -64,13 +66,18 @@ class Aftermath:
         most, calls, broken = self.campaign.most_leaked, self.calls, list[str]()
         if not self.heard.sent:
             broken.append("the attack sent nothing")
-        if most is not None and not self.blocks:
+        if most is None:
+            broken += [f"{row['target']} is blocked, and it is forged" for row in self.blocks[:3]]
+        elif not self.blocks:
             broken.append("nothing is blocked")
-        if most is not None and self.heard.received > most:
+        elif self.heard.received > most:
             broken.append(f"{self.heard.received} replies leaked, more than {most}")
+        if self.campaign.alarm and not self.alarms:
+            broken.append(f"no alarm that says {self.campaign.alarm!r}")
         broken += [f"{target} is blocked, and it is honest" for target in self.honest]
         if calls.completed < _FEWEST_CALLS or calls.failed:
-            broken.append(f"honest calls: {calls.completed} completed, {calls.failed} lost")
+            why = f" ({calls.why})" if calls.why else ""
+            broken.append(f"honest calls: {calls.completed} completed, {calls.failed} lost{why}")
         return [*broken, *self._broken_elsewhere(), *self.ended]
 
     def _broken_elsewhere(self) -> list[str]:
@@ -107,6 +114,7 @@ class Aftermath:
         ]
         if (more := len(self.blocks) - _MOST_BLOCKS) > 0:
             lines.append(f"  and {more} more blocks")
+        lines += [f"  alarm: {alarm}" for alarm in self.alarms]
         lines += [f"  BROKEN: {promise}" for promise in self.broken()]
         return "\n".join(lines)
 

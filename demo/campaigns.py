@@ -37,9 +37,15 @@ class Campaign:
     seconds: float
     """For how long it is let run, if it does not end by itself."""
     most_leaked: int | None
-    """Replies that may come back to the attacker; None: nothing is promised."""
+    """Replies that may come back before it is cut; None: nobody may be blocked for it."""
     sources: Sequence[str] = (ATTACKER.address,)
     """Addresses that it comes from, as far as they are the attacker's own."""
+    settings: str = ""
+    """What the controller's configuration needs to see it, besides the defaults."""
+    hep: bool = False
+    """Whether the SIP server must report what it sees: to a controller beside it."""
+    alarm: str = ""
+    """What the controller must warn of in its log."""
 
 
 async def options_scan(stage: Stage, directory: Path) -> list[Process]:
@@ -126,6 +132,16 @@ async def tollfraud(stage: Stage, directory: Path) -> list[Process]:
     return [await _sipp(stage, SCENARIOS / "call.xml", "-inf", calls, "-r", "5", "-m", "100")]
 
 
+_FRAUD: Final = """\
+[hep]
+enabled = true
+
+[[detect.fraud.profile]]
+name = "satellite"
+prefixes = ["00881", "00882"]
+cpm_warning = 2
+cpm_critical = 5
+"""
 _DISTRIBUTED: Final = tuple(f"11.0.{number}.66" for number in range(_SOURCES))
 
 CAMPAIGNS: Final[Mapping[str, Campaign]] = {
@@ -135,10 +151,16 @@ CAMPAIGNS: Final[Mapping[str, Campaign]] = {
         Campaign("register-enum", "svwar, REGISTER, 400 extensions", register_enum, 10, 10),
         Campaign("invite-enum", "svwar, INVITE, 400 extensions", invite_enum, 10, 10),
         Campaign("crack", f"svcrack, {PASSWORDS} passwords for one extension", crack, 15, 10),
-        # A source of UDP can be forged: until a proof there is, it is limited to ten a second.
-        Campaign("flood", "sipp, 1000 INVITEs a second from one address", flood, 10, 250),
+        # A source of UDP can be forged: without proof it is limited, to 100 packets a second.
+        Campaign("flood", "sipp, 1000 INVITEs a second from one address", flood, 10, 1500),
         Campaign(
-            "spoofed-flood", "2000 REGISTERs a second, forged", spoofed_flood, 10, None, sources=()
+            "spoofed-flood",
+            "2000 REGISTERs a second, each from another forged address",
+            spoofed_flood,
+            seconds=10,
+            most_leaked=None,
+            sources=(),
+            alarm="spoofed flood",
         ),
         Campaign("slow-crack", "sipp, a password every two seconds", slow_crack, 45, 12),
         Campaign(
@@ -149,7 +171,15 @@ CAMPAIGNS: Final[Mapping[str, Campaign]] = {
             most_leaked=8 * _SOURCES,
             sources=_DISTRIBUTED,
         ),
-        Campaign("tollfraud", "sipp with a stolen credential, numbers abroad", tollfraud, 25, None),
+        Campaign(
+            "tollfraud",
+            "sipp with a stolen credential, five calls a second to satellites",
+            tollfraud,
+            seconds=25,
+            most_leaked=60,
+            settings=_FRAUD,
+            hep=True,
+        ),
     )
 }
 

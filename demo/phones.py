@@ -12,7 +12,8 @@ from demo.network import SERVER, Stage
 from demo.processes import CommandFailed, Process, run
 
 SCENARIOS = Path(__file__).parent / "scenarios"
-_ADDRESS = "192.0.2.10"
+PHONE = "192.0.2.10"
+"""The address of all honest phones."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Calls:
     failed: int
     """Given up, with or without an answer."""
     under_way: int = 0
+    why: str = ""
+    """Why some failed, in sipp's words."""
 
 
 class Phones:
@@ -46,6 +49,7 @@ class Phones:
         self._calling = await self._sipp(
             *("call", 5072, "-inf", self._directory / "caller.csv", "-r", f"{rate:g}"),
             *("-trace_stat", "-stf", self._stats, "-fd", "1"),
+            *("-trace_err", "-error_file", self._directory / "calls-errors.log"),
         )
 
     def calls(self) -> Calls:
@@ -56,8 +60,16 @@ class Phones:
         if not rows:
             return Calls(0, 0)
         last = rows[-1]
-        numbers = (last["SuccessfulCall(C)"], last["FailedCall(C)"], last["CurrentCall"])
-        return Calls(*(int(number or 0) for number in numbers))
+        completed, failed, under_way = (
+            int(last[name] or 0) for name in ("SuccessfulCall(C)", "FailedCall(C)", "CurrentCall")
+        )
+        causes = {
+            name.removeprefix("Failed").removesuffix("(C)"): number
+            for name, number in last.items()
+            if name and name.startswith("Failed") and name.endswith("(C)")
+        }
+        why = [f"{name} {n}" for name, n in causes.items() if name != "Call" and int(n or 0)]
+        return Calls(completed, failed, under_way, ", ".join(why))
 
     async def finish(self) -> Calls:
         """Start no more calls, let the running ones end, and return the count.
@@ -71,7 +83,10 @@ class Phones:
             except TimeoutError:
                 print("the caller does not finish", file=sys.stderr)
         found = self.calls()
-        return Calls(found.completed, found.failed + found.under_way)
+        why = [found.why] if found.why else []
+        if found.under_way:
+            why.append(f"not ended {found.under_way}")
+        return Calls(found.completed, found.failed + found.under_way, 0, ", ".join(why))
 
     async def stop(self) -> None:
         """Stop both phones."""
@@ -82,7 +97,7 @@ class Phones:
     async def _sipp(self, scenario: str, port: int, *more: str | Path) -> Process:
         return await self._network.start(
             *("phones", f"sipp-{scenario}", "sipp", f"{SERVER}:5060"),
-            *("-sf", SCENARIOS / f"{scenario}.xml", "-i", _ADDRESS, "-p", str(port)),
+            *("-sf", SCENARIOS / f"{scenario}.xml", "-i", PHONE, "-p", str(port)),
             *("-nostdin", *more),
         )
 
@@ -98,7 +113,7 @@ class Phones:
             await run(
                 *self._network.inside("phones"),
                 *("sipp", f"{SERVER}:5060", "-sf", scenario, "-inf", users),
-                *("-i", _ADDRESS, "-p", "5074", "-m", "1", "-nostdin", "-timeout", "10s"),
+                *("-i", PHONE, "-p", "5074", "-m", "1", "-nostdin", "-timeout", "10s"),
                 seconds=20,
             )
         except CommandFailed as error:

@@ -12,15 +12,15 @@ from demo.campaigns import ATTACKER
 from demo.phones import SCENARIOS
 from demo.processes import run
 
-_PINGS: Final = 100
+_PINGS: Final = 1000
 _REQUESTS: Final = 5
 
 
 async def by_other_access(stage: MininetStage, address: str, port: int | None = None) -> float:
     """The share that is answered of packets from ``address`` by the attacker's other access.
 
-    A hundred pings within a second; with a port some OPTIONS, which a flow's block meets.
-    Raises CommandFailed.
+    A thousand pings, fast enough for a limit to notice; with a port some OPTIONS, which a
+    flow's block meets. Raises CommandFailed.
     """
     await stage.use_access("eth1")
     try:
@@ -34,7 +34,7 @@ async def by_other_access(stage: MininetStage, address: str, port: int | None = 
 async def _pings(stage: MininetStage, address: str) -> float:
     out = await run(
         *(*stage.inside(ATTACKER.role), "ping", "-n", "-q", "-I", address),
-        *("-c", str(_PINGS), "-i", "0.01", "-W", "1", SIP_SERVER.address),
+        *("-c", str(_PINGS), "-i", "0.001", "-W", "1", SIP_SERVER.address),
         ok=(0, 1),
     )
     received = re.search(r"(\d+) received", out)

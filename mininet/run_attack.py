@@ -49,5 +49,10 @@ async def run_attack(
     ]
     calls = await phones.finish()
     elsewhere = None if before is None or after is None else (before, after)
-    ended = protection.failures()
-    return Aftermath(campaign, heard, calls, blocks, honest, elsewhere, ended)
+    assert protection.controller is not None
+    said = protection.controller.said().splitlines() if campaign.alarm else []
+    alarms = [line.partition(" WARNING ")[2] for line in said if campaign.alarm in line]
+    return Aftermath(
+        *(campaign, heard, calls, blocks, honest, elsewhere),
+        *([alarm for alarm in alarms if alarm], protection.failures()),
+    )

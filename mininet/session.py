@@ -109,11 +109,15 @@ async def _perform(play: Play, net: Mininet) -> int:
 async def _play(play: Play, net: Mininet) -> int:
     stage = MininetStage(net, play.directory)
     switches = [Running(node) for node in net.switches]
-    protection = Protection(stage, play.directory, _SETTINGS, switches)
+    hep = play.campaign is not None and play.campaign.hep
+    protection = Protection(
+        *(stage, play.directory, _SETTINGS + (play.campaign.settings if play.campaign else "")),
+        *(switches, "server" if hep else ""),
+    )
     phones = Phones(stage, play.directory)
     async with AsyncExitStack() as stack:
         await stage.address(static=play.topology == "leafspine")
-        server = await start_server(stage, play.directory)
+        server = await start_server(stage, play.directory, ("WITH_HEP",) if hep else ())
         stack.push_async_callback(server.stop, 2)
         gateway = await start_gateway(stage)
         stack.push_async_callback(gateway.stop, 2)
@@ -151,6 +155,7 @@ def _render(play: Play, found: Aftermath) -> str:
             "blocked_after": found.blocked_after,
             "silent_after": found.silent_after,
             "origins": found.origins,
+            "alarms": found.alarms,
             "broken": found.broken(),
         }
     )

@@ -63,7 +63,17 @@ def test_each_promise_can_be_broken(changed: dict[str, Any], says: str) -> None:
 def test_of_a_limited_source_some_packets_still_come_through_elsewhere() -> None:
     limited = replace(GOOD, blocks=[{**GOOD.blocks[0], "action": "limit"}], elsewhere=(1.0, 0.3))
     assert limited.broken() == []
-    assert replace(limited, elsewhere=(1.0, 0.6)).broken()
+    assert replace(limited, elsewhere=(1.0, 0.9)).broken()
+
+
+def test_forged_sources_are_not_blocked_but_told_of() -> None:
+    forged = replace(GOOD, campaign=CAMPAIGNS["spoofed-flood"], elsewhere=None)
+    told = replace(forged, blocks=[], alarms=["flood: spoofed flood: 400 new sources"])
+    assert told.broken() == []
+    assert told.blocked_after is None
+    assert replace(told, alarms=[]).broken() == ["no alarm that says 'spoofed flood'"]
+    blocked = replace(told, blocks=[{**GOOD.blocks[0], "target": "11.1.2.3"}])
+    assert blocked.broken() == ["11.1.2.3 is blocked, and it is forged"]
 
 
 @pytest.mark.parametrize(

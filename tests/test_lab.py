@@ -51,7 +51,8 @@ def case(kind: str, attack: str) -> object:
 
 
 @pytest.mark.parametrize(
-    ("kind", "attack"), [case("xdp", "options-scan"), case("bmv2", "options-scan")]
+    ("kind", "attack"),
+    [case("xdp", "options-scan"), case("ovs", "register-enum"), case("bmv2", "options-scan")],
 )
 def test_an_attack_is_cut_at_every_edge(kind: str, attack: str) -> None:
     lab = subprocess.run(

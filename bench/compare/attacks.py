@@ -8,6 +8,7 @@ from typing import Final
 
 from demo.campaigns import ATTACKER
 from demo.network import SERVER, Stage
+from demo.phones import PHONE, SCENARIOS
 from demo.processes import Process
 
 _SCENARIOS: Final = Path(__file__).parents[1] / "attacks/scenarios"
@@ -40,6 +41,38 @@ async def quiet_crack(stage: Stage, directory: Path) -> list[Process]:
     words[24] = "secret-1001"
     lines = "".join(f"[authentication username=1001 password={word}]\n" for word in words)
     return [await _sipp(stage, directory, "crack", lines, 1)]
+
+
+async def short_flood(stage: Stage, directory: Path) -> list[Process]:
+    """A thousand INVITEs a second from one address."""
+    return [
+        await stage.start(
+            *(ATTACKER.role, "flood", "sipp", f"{SERVER}:5060", "-sf", SCENARIOS / "flood.xml"),
+            *("-i", ATTACKER.address, "-r", "1000", "-m", "5000", "-nostdin"),
+        )
+    ]
+
+
+async def power_cut(stage: Stage, directory: Path) -> list[Process]:
+    """All twenty users register within a second, from the address of the honest phones."""
+    users = directory / "office.csv"
+    users.write_text(
+        "SEQUENTIAL\n"
+        + "".join(
+            f"{user};[authentication username={user} password=secret-{user}]\n"
+            for user in range(1000, 1020)
+            if user not in (1001, 1002)  # who are calling
+        )
+    )
+    scenario = directory / "office.xml"
+    text = (SCENARIOS / "register.xml").read_text()
+    scenario.write_text(text.replace("[contact_port]", "5078"))
+    return [
+        await stage.start(
+            *("phones", "office", "sipp", f"{SERVER}:5060", "-sf", scenario, "-inf", users),
+            *("-i", PHONE, "-p", "5078", "-r", "20", "-m", "18", "-nostdin"),
+        )
+    ]
 
 
 async def _sipp(stage: Stage, directory: Path, scenario: str, lines: str, rate: int) -> Process:

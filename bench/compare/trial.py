@@ -69,11 +69,11 @@ class Outcome:
 
 async def trial(
     make: Callable[[Network, Path], Contender],
-    attack: Attack | None,
+    attack: Attack,
     seconds: float,
-    calls_per_second: float = 1.0,
+    afterwards: float,
 ) -> Outcome:
-    """Run it in namespaces of its own. Raises CommandFailed."""
+    """Run it in namespaces of its own, for ``seconds`` at most. Raises CommandFailed."""
     directory = Path(tempfile.mkdtemp(prefix="sdnblock-cmp-"))
     async with AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, directory)
@@ -87,17 +87,14 @@ async def trial(
         await contender.start(server.log)
         phones = Phones(network, directory)
         stack.push_async_callback(phones.stop)
-        await phones.start(calls_per_second)
+        await phones.start(rate=1)
         ear = Ear(network, ATTACKER, directory)
         stack.push_async_callback(ear.stop)
         await ear.start()
         await asyncio.sleep(1)
         before = _cpu([server]), _cpu(contender.processes())
-        if attack is None:
-            await asyncio.sleep(seconds)
-        else:
-            await let_run(await attack(network, directory), seconds)
-            await asyncio.sleep(0.5)  # the ear writes down the rest
+        await let_run(await attack(network, directory), seconds)
+        await asyncio.sleep(afterwards)
         after = _cpu([server]), _cpu(contender.processes())
         calls = await phones.finish()
         return Outcome(ear.heard(), calls, after[0] - before[0], after[1] - before[1])

@@ -44,7 +44,9 @@ class Bmv2Target:
         self._log = (directory / "bmv2.log").open("wb")
         interfaces = [f"-i{port}@b{port}" for port in range(1, SENTINEL_PORT + 1)]
         self._process = subprocess.Popen(
-            [binary, "--no-p4", "--device-id", "1", *interfaces, "--",
+            # It dies with us, even if the test's timeout kills us.
+            ["setpriv", "--pdeathsig", "KILL",
+             binary, "--no-p4", "--device-id", "1", *interfaces, "--",
              "--grpc-server-addr", f"127.0.0.1:{grpc_port}", "--cpu-port", "255"],
             stdout=self._log, stderr=self._log,
         )  # fmt: skip

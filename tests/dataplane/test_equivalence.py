@@ -86,6 +86,7 @@ def ask_bmv2(mode: str, file: Path, *rest: str) -> dict[str, dict[str, object]]:
 @pytest.mark.root
 @needs_root
 @needs_bmv2
+@pytest.mark.timeout(900)
 def test_bmv2_still_answers_as_recorded(tmp_path: Path) -> None:
     assert ask_bmv2("record", tmp_path / "now.json") == recorded()
 

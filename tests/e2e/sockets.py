@@ -18,11 +18,14 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 LISTENER: Final = ("198.51.100.10", 4000)
 """Where the server counts what reaches it: no SIP port, so no detector looks."""
+LISTENER_V6: Final = ("2001:db8:198::10", 4000)
 SPORT: Final = 40000
 ALWAYS: Final = "203.0.113.250"
 """A source that no test blocks."""
+ALWAYS_V6: Final = "2001:db8:203::250"
 FRAME: Final = 14 + 20 + 8 + 8
 """Bytes of each frame that is sent, without FCS."""
+FRAME_V6: Final = 14 + 40 + 8 + 8
 _CHUNK: Final = 16
 """Datagrams under way at once: BMv2 loses longer bursts, with any program."""
 
@@ -51,9 +54,10 @@ def made_in(namespace: str, make: Callable[[], socket.socket]) -> socket.socket:
 
 def udp(namespace: str, address: str, port: int) -> socket.socket:
     """A UDP socket of a namespace, bound."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
 
     def make() -> socket.socket:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock = socket.socket(family, socket.SOCK_DGRAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         sock.bind((address, port))
         sock.setblocking(False)
@@ -66,20 +70,21 @@ class Wire:
     """From any address of the attackers' network to the server, through one switch.
 
     A datagram of ``ALWAYS`` behind the others tells a drop from a delay: switches keep the
-    order of what goes from one port to another.
+    order of what goes from one port to another. IPv6 sources work in the same way.
     """
 
     def __init__(self, outside: str, inside: str) -> None:
         """``outside``, ``inside``: the namespaces of the attackers and of the server."""
-        self._outside = outside
-        self._sockets: dict[tuple[str, int], socket.socket] = {}
-        self._listener = udp(inside, *LISTENER)
+        self._outside, self._inside = outside, inside
+        self._senders: dict[tuple[str, int], socket.socket] = {}
+        self._listeners: dict[tuple[str, int], socket.socket] = {}
         self._numbers = itertools.count(1)
         self._reading = asyncio.Lock()
+        self._listening(LISTENER)
 
     def close(self) -> None:
         """Close all sockets."""
-        for sock in (*self._sockets.values(), self._listener):
+        for sock in (*self._senders.values(), *self._listeners.values()):
             sock.close()
 
     async def passing(self, source: str, count: int = 1, sport: int = SPORT) -> int:
@@ -97,41 +102,59 @@ class Wire:
     async def alive(self) -> bool:
         """Whether anything passes at all, waiting half a second for it."""
         number = next(self._numbers)
-        self._send(ALWAYS, SPORT, number)
-        loop = asyncio.get_running_loop()
+        self.send(ALWAYS, number.to_bytes(8, "big"))
         try:
             async with asyncio.timeout(0.5):
-                while await self._next(loop) != number:
+                while await self._next(LISTENER) != number:
                     pass
         except TimeoutError:
             return False
         return True
 
-    async def until(self, source: str, passes: bool, seconds: float = 10.0) -> float:
-        """Wait until a source passes, or does not; the seconds that it took."""
+    async def until(
+        self, source: str, passes: bool, seconds: float = 10.0, pause: float = 0.02
+    ) -> float:
+        """Wait until a source passes, or does not; the seconds that it took.
+
+        Four datagrams in a row must agree: one alone may be lost.
+        """
         began = time.monotonic()
-        while await self.passes(source) is not passes:
-            waited = time.monotonic() - began
-            assert waited < seconds, f"{source} {'does not pass' if passes else 'passes'}"
-            await asyncio.sleep(0.02)
-        return time.monotonic() - began
+        while True:
+            seen = time.monotonic() - began
+            agreeing = await self.passes(source) is passes
+            if agreeing and await self.passing(source, 3) == (3 if passes else 0):
+                return seen
+            assert seen < seconds, f"{source} {'does not pass' if passes else 'passes'}"
+            await asyncio.sleep(pause)
+
+    def send(
+        self, source: str, payload: bytes, sport: int = SPORT, to: tuple[str, int] = LISTENER
+    ) -> None:
+        """Send one datagram."""
+        sock = self._senders.get((source, sport))
+        if sock is None:
+            sock = self._senders[source, sport] = udp(self._outside, source, sport)
+        sock.sendto(payload, to)
 
     async def _chunk(self, source: str, count: int, sport: int) -> int:
+        always, to = (ALWAYS_V6, LISTENER_V6) if ":" in source else (ALWAYS, LISTENER)
         mark, end = next(self._numbers), next(self._numbers)
+        self._listening(to)
         for _ in range(count):
-            self._send(source, sport, mark)
-        self._send(ALWAYS, SPORT, end)
-        loop, arrived = asyncio.get_running_loop(), 0
+            self.send(source, mark.to_bytes(8, "big"), sport, to)
+        self.send(always, end.to_bytes(8, "big"), SPORT, to)
+        arrived = 0
         async with asyncio.timeout(5):
-            while (number := await self._next(loop)) != end:
+            while (number := await self._next(to)) != end:
                 arrived += number == mark
         return arrived
 
-    async def _next(self, loop: asyncio.AbstractEventLoop) -> int:
-        return int.from_bytes(await loop.sock_recv(self._listener, 64), "big")
-
-    def _send(self, source: str, sport: int, number: int) -> None:
-        sock = self._sockets.get((source, sport))
+    def _listening(self, to: tuple[str, int]) -> socket.socket:
+        sock = self._listeners.get(to)
         if sock is None:
-            sock = self._sockets[source, sport] = udp(self._outside, source, sport)
-        sock.sendto(number.to_bytes(8, "big"), LISTENER)
+            sock = self._listeners[to] = udp(self._inside, *to)
+        return sock
+
+    async def _next(self, to: tuple[str, int]) -> int:
+        loop = asyncio.get_running_loop()
+        return int.from_bytes(await loop.sock_recv(self._listening(to), 64), "big")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -26,9 +28,8 @@ async def test_drops_outlive_a_killed_controller_and_the_next_one_catches_up(it:
     assert [await it.wire.passes(s) for s in (stays, goes, new, FREE)] == [
         *(False, False, True, True)
     ]
-    watching = asyncio.create_task(never_passes(it, stays))
-    await it.protection.start_controller()
-    assert await watching == 0
+    async with never_passing(it, stays):
+        await it.protection.start_controller()
     assert [await it.wire.passes(s) for s in (stays, goes, new, FREE)] == [
         *(False, True, False, True)
     ]
@@ -42,12 +43,11 @@ async def test_drops_outlive_an_emptied_redis(it: World) -> None:
     await it.feed(stays)
     await it.wire.until(stays, False)
     await it.protection.kill_redis()
-    await asyncio.sleep(0.5)
-    watching = asyncio.create_task(never_passes(it, stays))
-    await it.protection.start_redis()
-    await it.feed(new)
-    await it.wire.until(new, False, seconds=20)
-    assert await watching == 0
+    async with never_passing(it, stays):
+        await asyncio.sleep(0.5)
+        await it.protection.start_redis()
+        await it.feed(new)
+        await it.wire.until(new, False, seconds=20)
     assert await it.wire.passes(FREE)
     shown = await it.protection.show(stays)
     assert shown is not None and shown["effective"] == "drop", "it is in the new Redis too"
@@ -64,6 +64,8 @@ async def test_a_killed_switch_comes_back_with_every_drop(it: World) -> None:
     await switch.kill()
     if switch.kind == "xdp":  # its drops are the kernel's, and the next switchd takes them over
         assert [await it.wire.passes(s) for s in (stays, FREE)] == [False, True]
+    else:
+        assert not await it.wire.alive(), "it has not been killed"
     await it.feed(new)
     await switch.revive()
     deadline = time.monotonic() + 30
@@ -81,10 +83,25 @@ async def test_a_killed_switch_comes_back_with_every_drop(it: World) -> None:
         await it.wire.until(source, True)
 
 
-async def never_passes(it: World, source: str, seconds: float = 2.5) -> int:
-    """How many datagrams of a blocked source pass within some time."""
-    passed, deadline = 0, time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        passed += await it.wire.passing(source, 5)
-        await asyncio.sleep(0.01)
-    return passed
+@asynccontextmanager
+async def never_passing(it: World, source: str) -> AsyncIterator[None]:
+    """No datagram of a blocked source passes meanwhile, nor within a second after it."""
+    passed = sent = 0
+    over: float | None = None
+
+    async def watch() -> None:
+        nonlocal passed, sent
+        while over is None or time.monotonic() < over:
+            passed += await it.wire.passing(source, 5)
+            sent += 5
+            await asyncio.sleep(0.01)
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+        over = time.monotonic() + 1
+        await watching
+    finally:
+        watching.cancel()
+    assert sent > 50
+    assert passed == 0, f"of {sent} datagrams"

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+import statistics
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -28,9 +29,9 @@ from tests.e2e.world import missing
 
 IN_FORCE = 0.1
 """Seconds within which a block must be in force on every switch."""
-BLOCKS = 20
-LATE = 2
-"""Of these so many may be late: the machine has other work."""
+BLOCKS = 40
+UNPLUGGED = 10
+"""Blocks while one switch is unplugged."""
 
 CASES = [
     pytest.param(
@@ -41,7 +42,7 @@ CASES = [
             *([pytest.mark.bmv2] if "bmv2" in kinds else []),
         ],
     )
-    for kinds in (("xdp", "ovs", "xdp"), ("ovs", "xdp", "ovs"), ("xdp", "ovs", "bmv2"))
+    for kinds in (("xdp", "ovs"), ("xdp", "ovs", "bmv2"))
 ]
 
 
@@ -108,34 +109,45 @@ async def switches(kinds: Sequence[str]) -> AsyncIterator[Switches]:
         yield made
 
 
-async def delays(wires: Sequence[Wire], made: Switches, first: int) -> list[float]:
+async def delays(made: Switches, wires: Sequence[Wire], first: int, blocks: int) -> list[float]:
     """For each of some blocks: how long after the command it is in force on all of ``wires``."""
     found = []
-    for number in range(first, first + BLOCKS):
+    for number in range(first, first + blocks):
         source = f"203.0.113.{number}"
         assert all([await wire.passes(source) for wire in wires])
         began = await made.block(source)
-        await asyncio.gather(*(wire.until(source, False) for wire in wires))
+        await asyncio.gather(*(wire.until(source, False, pause=0.002) for wire in wires))
         found.append(time.monotonic() - began)
     return found
 
 
+def within(found: Sequence[float], what: str) -> None:
+    """Print how long it took, and fail unless half of it was in time: machines have other work."""
+    middle, most = statistics.median(found), max(found)
+    print(
+        f"{what}: a block is in force on all within {middle * 1000:.1f} ms (median),"
+        f" {most * 1000:.1f} ms (worst of {len(found)})"
+    )
+    assert middle < IN_FORCE, found
+
+
 @pytest.mark.root
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("kinds", CASES)
 async def test_one_block_on_all_switches_and_one_unplugged(kinds: tuple[str, ...]) -> None:
     async with switches(kinds) as made:
-        found = await delays(made.wires, made, 100)
-        assert sorted(found)[-1 - LATE] < IN_FORCE, found
-        last = made.boxes[-1]
-        last.processes[-1].signal(signal.SIGSTOP)  # unplugged: it says no good-bye
-        found = await delays(made.wires[:-1], made, 130)
-        assert sorted(found)[-1 - LATE] < IN_FORCE, found
-        await last.kill()
-        await last.revive()
-        controller = made.protection.controller
-        assert controller is not None and controller.running
-        wire, deadline = made.wires[-1], time.monotonic() + 30
-        while not await wire.alive():
-            assert time.monotonic() < deadline, "the killed switch does not come back"
-        for source in ("203.0.113.100", "203.0.113.149"):
-            await wire.until(source, False, seconds=30)
+        within(await delays(made, made.wires, 1, BLOCKS), " + ".join(kinds))
+        for number, box in enumerate(made.boxes):
+            first = 100 + 20 * number
+            others = [wire for wire in made.wires if wire is not made.wires[number]]
+            box.processes[-1].signal(signal.SIGSTOP)  # unplugged: it says no good-bye
+            found = await delays(made, others, first, UNPLUGGED)
+            within(found, f"{box.kind} unplugged, on the others")
+            await box.kill()
+            await box.revive()
+            wire, deadline = made.wires[number], time.monotonic() + 30
+            while not await wire.alive():
+                assert time.monotonic() < deadline, f"{box.kind} does not come back"
+            for source in ("203.0.113.1", f"203.0.113.{first}"):
+                await wire.until(source, False, seconds=30)
+        assert made.protection.failures() == []
