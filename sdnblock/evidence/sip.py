@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from sdnblock.evidence.once import once
@@ -120,35 +121,32 @@ class SipMessage:
         """Call-ID."""
         return self.fields.get("call-id", "")
 
-    @once
+    @property
     def cseq(self) -> tuple[int, str]:
         """CSeq number and method; (-1, "") if there is none that can be read."""
-        number, _, method = self.first("cseq").replace("\t", " ").partition(" ")
-        if not number.isascii() or not number.isdigit() or len(number) > 10:
-            return -1, ""
-        return int(number), method.strip()
+        return _parse_cseq(self.fields.get("cseq", ""))
 
     @property
     def user_agent(self) -> str:
         """User-Agent."""
         return self.first("user-agent")
 
-    @once
+    @property
     def from_(self) -> Address | None:
         """The From URI."""
         return parse_address(_without_parameters(self.first("from")))
 
-    @once
+    @property
     def to(self) -> Address | None:
         """The To URI."""
         return parse_address(_without_parameters(self.first("to")))
 
-    @once
+    @property
     def request_uri(self) -> Address | None:
         """The Request-URI."""
         return parse_address(self.uri)
 
-    @once
+    @property
     def contacts(self) -> list[str]:
         """Contact values, split at commas outside of quotes and angle brackets."""
         return [part for value in self.values("contact") for part in parse_contacts(value)]
@@ -207,6 +205,14 @@ class SipMessage:
             if expires and not expires.lstrip("0"):
                 return True
         return False
+
+
+@lru_cache(maxsize=4096)
+def _parse_cseq(value: str) -> tuple[int, str]:
+    number, _, method = value.replace("\t", " ").partition(" ")
+    if not number.isascii() or not number.isdigit() or len(number) > 10:
+        return -1, ""
+    return int(number), method.strip()
 
 
 def _without_parameters(value: str) -> str:
