@@ -10,13 +10,15 @@ DEMO_PACKAGES := $(BASE_PACKAGES) kamailio sip-tester sipvicious
 TEST_PACKAGES := $(DEMO_PACKAGES) clang llvm libbpf-dev linux-libc-dev libc6-dev tcpdump openssl nftables \
     mininet iputils-ping openvswitch-switch fail2ban python3-pyinotify kamailio-redis-modules
 
-.PHONY: help demo test test-bmv2 fuzz fuzz-parsers bench compare attacks lab p4 p4-tofino xdp lint packages clean
+.PHONY: framing simulation help demo test test-bmv2 fuzz fuzz-parsers bench compare attacks lab p4 p4-tofino xdp lint packages clean
 
 help:
 	@echo 'make demo       the whole loop on real traffic (root)'
 	@echo 'make test       everything that is tested (root)'
 	@echo 'make bench      the figures of the README, measured here (root)'
 	@echo 'make compare    beside fail2ban and pike, on the same traffic, three times each (root)'
+	@echo 'make framing    a million requests in the names of registered peers (root)'
+	@echo 'make simulation honest people for 100,000 source-days'
 	@echo 'make attacks    real attacks on a real SIP server, and what leaked (root)'
 	@echo 'make lab        the Mininet lab: every attack, switch and topology, 54 labs (root)'
 	@echo 'make test-bmv2  against a real BMv2: needs simple_switch_grpc on the PATH (root)'
@@ -51,6 +53,14 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 # The attacks of the README's table, one after the other (minutes).
+# A million requests forged in the names of a thousand registered peers (minutes; root).
+framing: $(VENV)/installed-dev
+	$(BIN)/python -m bench.framing
+
+# A hundred thousand honest source-days through the detectors: SIZE=..., SEED=... (minutes).
+simulation: $(VENV)/installed-dev
+	$(BIN)/python -m bench.simulation --size $(or $(SIZE),100000) --seed $(or $(SEED),1)
+
 attacks: $(VENV)/installed-dev
 	$(BIN)/python -m bench.attacks --slow
 

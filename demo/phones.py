@@ -54,22 +54,7 @@ class Phones:
 
     def calls(self) -> Calls:
         """Completed and failed calls, from sipp's own statistics (a second old at most)."""
-        if not self._stats.exists():
-            return Calls(0, 0)
-        rows = list(csv.DictReader(self._stats.read_text().splitlines(), delimiter=";"))
-        if not rows:
-            return Calls(0, 0)
-        last = rows[-1]
-        completed, failed, under_way = (
-            int(last[name] or 0) for name in ("SuccessfulCall(C)", "FailedCall(C)", "CurrentCall")
-        )
-        causes = {
-            name.removeprefix("Failed").removesuffix("(C)"): number
-            for name, number in last.items()
-            if name and name.startswith("Failed") and name.endswith("(C)")
-        }
-        why = [f"{name} {n}" for name, n in causes.items() if name != "Call" and int(n or 0)]
-        return Calls(completed, failed, under_way, ", ".join(why))
+        return read_calls(self._stats)
 
     async def finish(self) -> Calls:
         """Start no more calls, let the running ones end, and return the count.
@@ -118,3 +103,23 @@ class Phones:
             )
         except CommandFailed as error:
             raise CommandFailed(f"phone {user} cannot register: {error}") from None
+
+
+def read_calls(stats: Path) -> Calls:
+    """What sipp's statistics file says."""
+    if not stats.exists():
+        return Calls(0, 0)
+    rows = list(csv.DictReader(stats.read_text().splitlines(), delimiter=";"))
+    if not rows:
+        return Calls(0, 0)
+    last = rows[-1]
+    completed, failed, under_way = (
+        int(last[name] or 0) for name in ("SuccessfulCall(C)", "FailedCall(C)", "CurrentCall")
+    )
+    causes = {
+        name.removeprefix("Failed").removesuffix("(C)"): number
+        for name, number in last.items()
+        if name and name.startswith("Failed") and name.endswith("(C)")
+    }
+    why = [f"{name} {n}" for name, n in causes.items() if name != "Call" and int(n or 0)]
+    return Calls(completed, failed, under_way, ", ".join(why))

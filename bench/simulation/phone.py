@@ -126,10 +126,10 @@ class Phone(Actor):
                 if self.line.server.fresh(self._nonce, now):
                     if not wrong:
                         return self.line.exchange(now, ask, status)
-                    self._nonce = self.line.server.nonce(now, self.rng)
+                    self._nonce, self._count = self.line.server.nonce(now, self.rng), 0
                     self.line.exchange(now, ask, 401, nonce=self._nonce)
                     return None
-                self._nonce = self.line.server.nonce(now, self.rng)
+                self._nonce, self._count = self.line.server.nonce(now, self.rng), 0
                 done = self.line.exchange(now, ask, 401, nonce=self._nonce, stale=True)
             else:
                 self._nonce, self._count = self.line.server.nonce(now, self.rng), 0
@@ -185,7 +185,7 @@ class Phone(Actor):
         if acked is None:
             return
         wrong = now < self.wrong_until
-        self._nonce, self._count = nonce, self._count + 1
+        self._nonce, self._count = nonce, 1
         ask = replace(
             self.ask("INVITE", uri, number, call_id), credential=self._credential(uri, wrong)
         )
