@@ -46,6 +46,7 @@ class Callers:
         self._process.signal(signal.SIGUSR1)
         with contextlib.suppress(TimeoutError):
             await self._process.wait(60)
+        await self._process.stop(1)  # a call that hangs must not keep the port
         return read_calls(self._stats)
 
     def errors(self) -> str:
