@@ -1,7 +1,7 @@
 """Who is out there: homes, offices, softphones on the move, PBXs, trunks, gateways, monitors.
 
 Shares and rates: a registration an hour (RFC 3261, 10.2, and most providers), half of it in phones
-that stay; five in a hundred calls go to wrong numbers (FACTS of the project, 2-10 %); one phone in
+that stay; five in a hundred calls go to wrong numbers (2 to 10 % are usual); one phone in
 two hundred starts a day with a wrong password; one office in thirty has a power cut on a day.
 """
 
