@@ -25,19 +25,24 @@ class Telling:
         self._store = store.asked
 
     async def run(self) -> None:
-        """Twice a second."""
+        """At once, then twice a second."""
         latest = time.time() - 60.0
         while True:
+            latest = await self._look(latest)
             await asyncio.sleep(_EVERY)
+
+    async def _look(self, latest: float) -> float:
+        """Answer what was asked after ``latest``; the time of the latest question."""
+        try:
+            await self._store.listen()
+            asked = await self._store.since(latest)
+        except BlockListError as error:
+            _log.debug("questions not read: %s", error)
+            return latest
+        for text, when in asked:
+            latest = max(latest, min(when, time.time()))
             try:
-                await self._store.listen()
-                asked = await self._store.since(latest)
-            except BlockListError as error:
-                _log.debug("questions not read: %s", error)
-                continue
-            for text, when in asked:
-                latest = max(latest, min(when, time.time()))
-                try:
-                    self._stories.look_at(parse_site(text))
-                except (TargetError, ValueError):
-                    _log.debug("asked about %a, which is no source", text)
+                self._stories.look_at(parse_site(text))
+            except (TargetError, ValueError):
+                _log.debug("asked about %a, which is no source", text)
+        return latest
