@@ -154,6 +154,23 @@ end
 return 1
 """
 
+_TRIM: Final = """
+-- What is too old, and what is too many, goes from a zset and the hash beside it, some at a time.
+local function forget(members)
+  for _, member in ipairs(members) do
+    redis.call('ZREM', KEYS[1], member)
+    redis.call('HDEL', KEYS[2], member)
+  end
+end
+forget(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[4]))
+local excess = redis.call('ZCARD', KEYS[1]) - tonumber(ARGV[2])
+if excess > 0 then
+  forget(redis.call('ZRANGE', KEYS[1], 0, math.min(excess, tonumber(ARGV[4])) - 1))
+end
+for k = 1, 2 do redis.call('PEXPIRE', KEYS[k], ARGV[3]) end
+return redis.status_reply('OK')
+"""
+
 KEEP: Final = (
     _CHECK
     + """
@@ -172,20 +189,8 @@ for i = 5, #ARGV, 3 do
     if data ~= '' then redis.call('HSET', KEYS[2], key, data) end
   end
 end
-local function forget(keys)
-  for _, key in ipairs(keys) do
-    redis.call('ZREM', KEYS[1], key)
-    redis.call('HDEL', KEYS[2], key)
-  end
-end
-forget(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[4]))
-local excess = redis.call('ZCARD', KEYS[1]) - tonumber(ARGV[2])
-if excess > 0 then
-  forget(redis.call('ZRANGE', KEYS[1], 0, math.min(excess, tonumber(ARGV[4])) - 1))
-end
-for k = 1, 2 do redis.call('PEXPIRE', KEYS[k], ARGV[3]) end
-return redis.status_reply('OK')
 """
+    + _TRIM
 )
 
 NUMBERS: Final = (
@@ -202,18 +207,6 @@ for i = 5, #ARGV, 3 do
   end
   redis.call('HSETNX', KEYS[2], ARGV[i], ARGV[i + 2])
 end
-local function forget(numbers)
-  for _, number in ipairs(numbers) do
-    redis.call('ZREM', KEYS[1], number)
-    redis.call('HDEL', KEYS[2], number)
-  end
-end
-forget(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[4]))
-local excess = redis.call('ZCARD', KEYS[1]) - tonumber(ARGV[2])
-if excess > 0 then
-  forget(redis.call('ZRANGE', KEYS[1], 0, math.min(excess, tonumber(ARGV[4])) - 1))
-end
-for k = 1, 2 do redis.call('PEXPIRE', KEYS[k], ARGV[3]) end
-return redis.status_reply('OK')
 """
+    + _TRIM
 )
