@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from bench.simulation.attackers import KINDS, PACES, Attacker
 from bench.simulation.line import Actor, Line
 from bench.simulation.machines import DIALLER, TRUNK, Monitor, Traffic, Trunk
 from bench.simulation.phone import DAY, Habits, Phone
@@ -28,6 +29,8 @@ SHARES = {
     "monitor": 0.0155,
 }
 """Of all addresses."""
+_HOST = bytes(7) + b"\x10"
+"""The lower half of every IPv6 address."""
 
 
 @dataclass
@@ -41,6 +44,7 @@ class Population:
     actors: list[Actor] = field(default_factory=list)
     kinds: dict[bytes, str] = field(default_factory=dict)
     phones: dict[bytes, list[Phone]] = field(default_factory=dict)
+    attackers: dict[bytes, Attacker] = field(default_factory=dict)
     _next: int = 0
 
     def fill(self, count: int) -> None:
@@ -49,6 +53,20 @@ class Population:
             for _ in range(max(1, round(count * share))):
                 self._make(kind)
         self._roamers()
+
+    def attack(self, each: int) -> None:
+        """``each`` attackers of every kind and pace, from addresses where nobody else is."""
+        users = [phone.user for phones in self.phones.values() for phone in phones]
+        for kind in KINDS:
+            for pace in PACES:
+                for _ in range(each):
+                    address = self._address()
+                    self.kinds[address] = "attacker"
+                    line = self._line(self.rng.choice(self.servers), address)
+                    attacker = kind(self.rng, line, users, pace)
+                    attacker.at(self.start + self.rng.uniform(0, DAY / 2), attacker.attack)
+                    self.attackers[address] = attacker
+                    self.actors.append(attacker)
 
     def _make(self, kind: str) -> None:
         server, address = self.rng.choice(self.servers), self._address()
@@ -67,7 +85,7 @@ class Population:
         self._next += 1
         number = self._next
         if number % 10 == 0:
-            return bytes.fromhex("20010db8") + number.to_bytes(4, "big") + bytes(7) + b"\x10"
+            return bytes.fromhex("20010db8") + number.to_bytes(4, "big") + _HOST
         return bytes((20 + (number >> 16), number >> 8 & 255, number & 255, 7))
 
     def _line(self, server: Server, address: bytes) -> Line:
@@ -173,6 +191,10 @@ class Population:
             self.start + self.rng.uniform(0, 60), self.rng.choice((30.0, 60.0, 120.0)), users
         )
         self.actors.append(monitor)
+
+    def known(self, source: bytes) -> bytes:
+        """Whose address ``source`` is: itself, or the one inhabitant of a /64 of IPv6."""
+        return source if len(source) == 4 else source[:8] + _HOST
 
     def wrong(self, address: bytes, now: float) -> Iterator[Phone]:
         """Phones at an address that have a wrong password, or had one within an hour."""
