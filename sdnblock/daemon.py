@@ -34,6 +34,7 @@ from sdnblock.controller.reporting import Reporting
 from sdnblock.controller.saver import Saver
 from sdnblock.controller.servers import Servers
 from sdnblock.controller.session import Session
+from sdnblock.controller.sweeping import Sweeping
 from sdnblock.controller.telling import Telling
 from sdnblock.detect.engine import Engine
 from sdnblock.detect.numbers import TestNumbers
@@ -161,6 +162,7 @@ class Daemon:
             group.create_task(Telling(self._stories, store).run(), name="stories"),
             group.create_task(judging.run(), name="detectors"),
             group.create_task(self.servers.run(judging), name="SIP servers"),
+            group.create_task(Sweeping(self._busy).run(), name="garbage"),
         ]
         for driver in self._drivers:
 
@@ -181,6 +183,10 @@ class Daemon:
         if answering.needed:
             tasks.append(group.create_task(answering.run(), name="questions about switches"))
         return tasks
+
+    def _busy(self) -> bool:
+        """Whether much is waiting to be read or written."""
+        return not self.hub.ready or any(session.busy for session in self.sessions)
 
     async def _hold(self, session: Session) -> None:
         """Nothing is written to a switch before the whole block list is known."""

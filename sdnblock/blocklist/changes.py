@@ -33,11 +33,15 @@ class WholeAllow:
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """One claim: its expiry now; None: it is gone."""
+    """One claim: its expiry now; None: it is gone.
+
+    ``urgent``: one of few, which need not wait for others that come by the thousand.
+    """
 
     key: ClaimKey
     target: Target
     expires: float | None
+    urgent: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from sdnblock.blocklist.steady import steadily, stop
 
 Value = str | bytes | int | float
 
-WINDOW = 2000
-"""Members asked for at a time: about a millisecond of Redis and of us."""
+WINDOW = 1000
+"""Members asked for at a time: less than a millisecond of Redis and of us."""
 
 _KEYS_WINDOW = 5000
 

@@ -29,8 +29,10 @@ from sdnblock.blocklist.changes import (
 )
 from sdnblock.blocklist.claims import MAX_MEMBER, Meta, parse_allow_member, parse_member
 from sdnblock.blocklist.connect import open_redis
+from sdnblock.blocklist.hints import Hints
 from sdnblock.blocklist.keys import Keys
-from sdnblock.blocklist.link import WINDOW, Link
+from sdnblock.blocklist.line import Line
+from sdnblock.blocklist.link import Link
 from sdnblock.blocklist.outbox import Outbox
 from sdnblock.blocklist.rereads import Rereads, SetId
 from sdnblock.blocklist.settings import RedisSettings
@@ -38,11 +40,15 @@ from sdnblock.blocklist.shadow import Shadow
 from sdnblock.blocklist.status import read_meta
 from sdnblock.blocklist.steady import stop
 from sdnblock.blocklist.tracking import Tracking
+from sdnblock.blocklist.urgency import Urgency
 from sdnblock.errors import BlockListError
 
 _log = logging.getLogger(__name__)
 
-_HINTS: Final = 1000
+_HINTS: Final = 100
+"""Hints read at once: parsing them takes a fraction of a millisecond."""
+_PART: Final = 25
+"""Members worked on before the loop goes on: the same."""
 _NET: Final = 60.0
 """Seconds between full readings; more where one takes long (they stay under 2 % of the time)."""
 _NET_SHARE: Final = 50.0
@@ -62,6 +68,8 @@ class Session:
         self._told = told
         self._outbox = Outbox()
         self._rereads = Rereads()
+        self._hints = Hints()
+        self._urgency = Urgency()
         self._shadows: dict[SetId, Shadow[Target]] = {}
         self._wrong: set[SetId] = set()
         # While a set is told whole: its id and what has been gathered.
@@ -73,14 +81,21 @@ class Session:
         self._meta_changed = False
         self._meta: Meta | None = None
         self._link: Link
+        self._news: Line
+        self._lookups: Line
 
     async def events(self) -> AsyncGenerator[list[WatchEvent], None]:
         """Everything, ``Ready``, then changes. Raises BlockListError when Redis fails."""
         client = await open_redis(self._settings)
         self._link = Link(client, self._settings.place)
-        tracking = Tracking(client, self._keys.prefix, self._settings.place, self._settings.timeout)
+        place, timeout = self._settings.place, self._settings.timeout
+        tracking = Tracking(client, self._keys.prefix, place, timeout)
+        self._news = Line(client, place, timeout)
+        self._lookups = Line(client, place, timeout)
         try:
             await tracking.open()
+            await self._news.open()
+            await self._lookups.open()
             work = asyncio.create_task(self._work(tracking))
             try:
                 while True:
@@ -89,6 +104,8 @@ class Session:
                 await stop(work)
         finally:
             await tracking.close()
+            await self._news.close()
+            await self._lookups.close()
             await client.aclose()
 
     async def _work(self, tracking: Tracking) -> None:
@@ -100,6 +117,7 @@ class Session:
                 await self._tell_everything()
                 if position is not None:
                     tasks.create_task(self._follow_stream(position))
+                    tasks.create_task(self._follow_hints())
                 await self._read_again_for_ever()
         except BaseExceptionGroup as group:
             expected, bugs = group.split(BlockListError)
@@ -168,22 +186,34 @@ class Session:
     # --- reading one set ------------------------------------------------------------
 
     async def _read(self, key: SetId, shadow: Shadow[Target]) -> None:
-        started = time.monotonic()
+        started, idle = time.monotonic(), 0.0
         shadow.begin()
         async for window in self._link.members(self._name(key)):
-            for at in range(0, len(window), WINDOW):
-                await self._outbox.room()
-                self._tell(key, shadow.window(window[at : at + WINDOW]))
-                await asyncio.sleep(0)
+            for at in range(0, len(window), _PART):
+                self._tell(key, shadow.window(window[at : at + _PART]))
+                idle += await self._pause()
         if await self._is_ours():
-            self._tell(key, shadow.finish())
+            for gone in shadow.finish(_PART):
+                self._tell(key, gone)
+                idle += await self._pause()
         if self._gathering is None:  # the first reading says nothing about the next: it parses
-            self._rereads.done(key, time.monotonic() - started)
+            self._rereads.done(key, time.monotonic() - started - idle)
+
+    async def _pause(self) -> float:
+        """Let everybody else have a turn, and the consumer catch up; how long that took."""
+        started = time.monotonic()
+        await asyncio.sleep(0)
+        await self._outbox.room()
+        return time.monotonic() - started
 
     async def _read_again(self, key: SetId) -> None:
         shadow = self._shadows.get(key)
         wrong = await self._wrong_type(key)
-        if shadow is None or wrong is not None or key in self._wrong:
+        if shadow is None and key is not None and wrong is None and key not in self._told:
+            # Nobody knows anything of it: told claim by claim, it holds up nothing else.
+            shadow = self._shadows[key] = Shadow(parse_member)
+            self._told.add(key)
+        elif shadow is None or wrong is not None or key in self._wrong:
             if await self._is_ours():
                 await self._tell_whole(key)
             return
@@ -204,7 +234,8 @@ class Session:
                 else:
                     members[target] = expires
         elif key is not None:
-            self._outbox.put(*(Single(key, target, at) for target, at in changes.items()))
+            urgent = self._urgency.permits(key, len(changes))
+            self._outbox.put(*(Single(key, target, at, urgent) for target, at in changes.items()))
         else:
             self._outbox.put(
                 *(SingleAllow(t, at) for t, at in changes.items() if not isinstance(t, Flow))
@@ -286,7 +317,7 @@ class Session:
     async def _follow_stream(self, position: bytes) -> None:
         block = int(self._settings.timeout * 1000 / 3)
         while True:
-            reply = await self._link.command(
+            reply = await self._news.ask(
                 *("XREAD", "COUNT", _HINTS, "BLOCK", block),
                 *("STREAMS", self._keys.changes, position),
             )
@@ -294,23 +325,26 @@ class Session:
                 continue
             entries = reply[0][1]
             position = entries[-1][0]
-            hints: dict[SetId, set[bytes]] = {}
-            for _, fields in entries:
-                self._take_hint(fields, hints)
-            for key, members in hints.items():
-                await self._outbox.room()
-                async with self._order:
-                    await self._look_at(key, members)
-                self._rereads.hinted(key)
+            await self._hints.room()
+            for _, words in entries:
+                if words:  # an entry may have been deleted
+                    self._take_hint(dict(zip(words[::2], words[1::2], strict=True)))
 
-    def _take_hint(self, fields: dict[bytes, bytes], hints: dict[SetId, set[bytes]]) -> None:
+    def _take_hint(self, fields: dict[bytes, bytes]) -> None:
         suffix, member = fields.get(b"key", b""), fields.get(b"target", b"")
         key = self._keys.parse_suffix(suffix)
-        if key is None and suffix != b"allow":
-            return
-        members = hints.setdefault(key, set())
-        if 0 < len(member) <= MAX_MEMBER:
-            members.add(member)
+        if key is not None or suffix == b"allow":
+            self._hints.add(key, member if len(member) <= MAX_MEMBER else b"")
+
+    async def _follow_hints(self) -> None:
+        while True:
+            key, members, rest = await self._hints.take(_PART)
+            if rest:
+                await self._outbox.room()
+            async with self._order:
+                await self._look_at(key, members)
+            if not rest:
+                self._rereads.hinted(key)
 
     async def _look_at(self, key: SetId, members: Iterable[bytes]) -> None:
         """Ask for the hinted members of one set and tell what is different."""
@@ -325,7 +359,7 @@ class Session:
         flat = [name for names in wanted.values() for name in names]
         if not flat:
             return
-        scores = await self._link.run(scripts.SCORES, [self._name(key)], flat)
+        scores = await self._lookups.ask("EVAL", scripts.SCORES, 1, self._name(key), *flat)
         if len(scores) != len(flat):
             return  # no sorted set: the notice of that leads to a reading, which says so
         if None in scores and not await self._is_ours():

@@ -7,7 +7,7 @@ members, and the target's expiry is the later of theirs.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Final, Generic, TypeVar
 
 from sdnblock.blocklist.changes import RefusedMembers
@@ -29,8 +29,8 @@ class Shadow(Generic[T]):
         self._spellings: dict[T, set[bytes]] = {}
         self._refused: dict[bytes, tuple[str, str]] = {}
         self._refusals = 0
-        # During a reading: what it has seen, and what was asked for more recently.
-        self._seen: set[bytes] | None = None
+        # During a reading: members that it has not met yet, and what was asked for meanwhile.
+        self._unseen: dict[bytes, float] | None = None
         self._asked: set[bytes] = set()
 
     def __len__(self) -> int:
@@ -38,16 +38,16 @@ class Shadow(Generic[T]):
 
     def begin(self) -> None:
         """A reading of the whole set begins."""
-        self._seen = set()
+        self._unseen = self._scores.copy()
         self._asked = set()
 
     def window(self, pairs: Iterable[tuple[bytes, float]]) -> dict[T, float | None]:
         """Take in one window of the reading; returns the expiry of every target that changed."""
         changed: set[T] = set()
-        assert self._seen is not None, "window() outside of a reading"
+        assert self._unseen is not None, "window() outside of a reading"
         for member, score in pairs:
             name = _name(member)
-            self._seen.add(name)
+            self._unseen.pop(name, None)
             if self._scores.get(name) == score or name in self._asked:
                 continue
             if name in self._scores and name in self._refused:
@@ -59,16 +59,21 @@ class Shadow(Generic[T]):
                 changed.add(target)
         return {target: self.expires(target) for target in changed}
 
-    def finish(self) -> dict[T, float | None]:
-        """The reading is complete: what it has not seen is gone."""
-        assert self._seen is not None, "finish() without begin()"
-        changed: set[T] = set()
-        seen, self._seen = self._seen, None
-        if len(self._scores) != len(seen) or self._asked:
-            gone = [m for m in self._scores if m not in seen and m not in self._asked]
-            for member in gone:
-                changed |= self._forget(member)
-        return {target: self.expires(target) for target in changed}
+    def finish(self, at_once: int) -> Iterator[dict[T, float | None]]:
+        """The reading is complete: what it has not seen is gone.
+
+        In parts of about ``at_once`` targets; members may be asked for between them.
+        """
+        assert self._unseen is not None, "finish() without begin()"
+        unseen = list(self._unseen)
+        for start in range(0, len(unseen), at_once):
+            changed: set[T] = set()
+            for member in unseen[start : start + at_once]:
+                if member not in self._asked:
+                    changed |= self._forget(member)
+            yield {target: self.expires(target) for target in changed}
+        self._unseen = None
+        self._asked.clear()
 
     def spellings(self, member: bytes) -> tuple[T, set[bytes]] | None:
         """The target that a hinted member means, and every member to ask for; None: no target."""
@@ -88,7 +93,7 @@ class Shadow(Generic[T]):
             else:
                 self._scores[member] = score
                 self._spelled(member, target)
-        if self._seen is None:
+        if self._unseen is None:
             self._asked.clear()
         return self.expires(target) != before
 

@@ -134,6 +134,10 @@ class BlockView:
         """Every blocked target. The view must not change meanwhile."""
         return iter(self._holders)
 
+    def targets_of(self, key: ClaimKey) -> list[Target]:
+        """The targets that one key claims."""
+        return list(self._claims.get(key, ()))
+
     def claims(self) -> Iterator[Claim]:
         """Every live claim (without reasons). The view must not change meanwhile."""
         for key, claims in self._claims.items():

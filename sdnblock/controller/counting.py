@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Final
 
 from sdnblock.block import Target
 from sdnblock.blocklist.store import Store
 from sdnblock.controller.session import Session
 from sdnblock.errors import BlockListError, SwitchError
+
+_PATIENCE: Final = 60
+"""Seconds that a reading waits for a switch that is just being filled, which it would hold up."""
+
+_PART: Final = 100
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +39,10 @@ class Counting:
         while True:
             await asyncio.sleep(self._interval)
             await self._session.connected.wait()
+            for _ in range(_PATIENCE):
+                if not self._session.busy:
+                    break
+                await asyncio.sleep(1.0)
             try:
                 await self._read()
                 await self._store_owed()
@@ -42,12 +52,12 @@ class Counting:
                 _log.debug("counters of switch %s not stored: %s", self._session.name, error)
 
     async def _read(self) -> None:
-        for target in self._session.reinserted:
-            self._last.pop(target, None)
+        for target in self._last.keys() & self._session.reinserted:
+            del self._last[target]
         self._session.reinserted.clear()
         async for counts in self._session.driver.read_counters():
             for count in counts:
-                if not count.packets:
+                if not count.packets or self._in_doubt(count.target):
                     continue
                 before = self._last.get(count.target, (0, 0))
                 if count.packets < before[0]:
@@ -57,9 +67,19 @@ class Counting:
                 if packets:
                     owed = self._owed.get(count.target, (0, 0))
                     self._owed[count.target] = (owed[0] + packets, owed[1] + bytes_)
-        gone = [target for target in self._last if target not in self._session.ledger.blocks]
-        for target in gone:
-            del self._last[target]
+        for number, target in enumerate(list(self._last), 1):
+            if target not in self._session.ledger.blocks:
+                del self._last[target]
+            if number % _PART == 0:
+                await asyncio.sleep(0)
+
+    def _in_doubt(self, target: Target) -> bool:
+        """Whether its entry was inserted since the reading began, or is just now.
+
+        The count may be the new entry's, or the old one's. The next reading takes it as the
+        new one's, from zero: taken now it would be counted twice.
+        """
+        return target in self._session.inserting or target in self._session.reinserted
 
     async def _store_owed(self) -> None:
         owed, self._owed = self._owed, {}

@@ -65,8 +65,15 @@ class Feed:
         """Follow the block list for ever."""
         async for events in self._watcher.events():
             # Allowlist first: a block that came with it must not act before it.
+            singles: list[Single] = []
             for event in sorted(events, key=_order):
+                if isinstance(event, Single):
+                    singles.append(event)
+                    continue
+                self._take_singles(singles)
+                singles = []
                 await self._take(event)
+            self._take_singles(singles)
 
     async def adopt(self, switch: str, installed: Installed, now: float) -> None:
         """A switch's entries, before anything is written to it for the first time."""
@@ -78,12 +85,23 @@ class Feed:
             if not self._not_adopted:
                 await self._mark()
 
+    def _take_singles(self, events: list[Single]) -> None:
+        if not events:
+            return
+        if self._claims is None:
+            changes = [(event.key, event.target, event.expires) for event in events]
+            self._hub.put_all(changes, urgent=all(event.urgent for event in events))
+            return
+        for event in events:
+            if event.expires is not None:
+                self._claims.setdefault(event.key, {})[event.target] = event.expires
+
     async def _take(self, event: WatchEvent) -> None:
         match event:
             case Whole(key, members, refused):
                 self._log_refused(key, refused)
                 if self._claims is None:
-                    self._hub.replace(key, members)
+                    await self._hub.replace(key, members)
                 else:
                     self._claims[key] = members
             case WholeAllow(allows, refused):
@@ -92,11 +110,6 @@ class Feed:
                     self._hub.replace_allows(allows)
                 else:
                     self._allows = allows
-            case Single(key, target, expires):
-                if self._claims is None:
-                    self._hub.put(key, target, expires)
-                elif expires is not None:
-                    self._claims.setdefault(key, {})[target] = expires
             case SingleAllow(prefix, expires):
                 if self._claims is None:
                     self._hub.put_allow(prefix, expires)
@@ -142,7 +155,10 @@ class Feed:
                 claims.setdefault(claim.key, {}).setdefault(claim.target, claim.expires)
             for prefix, expires in self._hub.all_allows():
                 allows.setdefault(prefix, expires)
-        self._hub.load(claims, allows)
+        if self._hub.ready:
+            await self._hub.load_again(claims, allows)
+        else:
+            self._hub.load(claims, allows)
         if lost:
             self._saver.put_back()
             await self._mark()

@@ -12,13 +12,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from sdnblock.block import Prefix, Source, Target, source_of
 from sdnblock.blocklist.allow import AllowView
 from sdnblock.blocklist.claims import Claim, ClaimKey
 from sdnblock.blocklist.safety import Safety
+from sdnblock.blocklist.urgency import FEW, Urgency
 from sdnblock.blocklist.view import BlockView
 from sdnblock.detect.site import site_target
 from sdnblock.plan import Plan
@@ -28,7 +29,11 @@ _log = logging.getLogger(__name__)
 OPERATOR: Final = "operator"
 RECOVERED: Final = "recovered"
 _NO_FEEDS: Final = frozenset({OPERATOR, RECOVERED})
-Listener = Callable[[set[Target], bool], None]
+Listener = Callable[[set[Target], bool, bool], None]
+Change = tuple[ClaimKey, Target, float | None]
+"""A claim's key and target, and its expiry from now on; None: it is gone."""
+_PART: Final = 50
+"""Claims taken in before the loop goes on: a fraction of a millisecond."""
 
 
 class Hub:
@@ -52,11 +57,17 @@ class Hub:
         self._detectors = detectors
         self._now = now
         self._listeners: list[Listener] = []
+        self._urgency = Urgency()
+        # While everything is loaded again: claims that somebody has put meanwhile.
+        self._fresh: set[tuple[ClaimKey, Target]] | None = None
         self._refused: set[tuple[str, Target]] = set()
         self._put_allows({})
 
     def listen(self, listener: Listener) -> None:
-        """``listener(targets, allowlist_changed)`` is called after every change."""
+        """``listener(targets, allowlist_changed, urgent)`` is called after every change.
+
+        What is urgent need not wait for what is not.
+        """
         self._listeners.append(listener)
 
     @property
@@ -103,7 +114,7 @@ class Hub:
         claims: dict[ClaimKey, dict[Target, float]],
         allows: dict[Source | Prefix, float],
     ) -> None:
-        """This is the whole block list. From now on changes are passed on."""
+        """This is the whole block list, the first time. From now on changes are passed on."""
         changed_allows = self._put_allows(allows)
         changed: set[Target] = set()
         for key in [key for key in self.blocks.keys() if key not in claims]:  # noqa: SIM118
@@ -113,19 +124,57 @@ class Hub:
         self._ready.set()
         self._tell(changed, changed_allows)
 
-    def replace(self, key: ClaimKey, members: dict[Target, float]) -> None:
-        """These are all of ``key``'s claims."""
-        self._tell(self._replace(key, members), set())
+    async def load_again(
+        self,
+        claims: dict[ClaimKey, dict[Target, float]],
+        allows: dict[Source | Prefix, float],
+    ) -> None:
+        """This is the whole block list, again; what differs is passed on, part by part."""
+        self._tell(set(), self._put_allows(allows))
+        self._fresh = set()
+        try:
+            for key in [key for key in self.blocks.keys() if key not in claims]:  # noqa: SIM118
+                await self.replace(key, {})
+            for key, members in claims.items():
+                await self.replace(key, members)
+        finally:
+            self._fresh = None
+
+    async def replace(self, key: ClaimKey, members: Mapping[Target, float]) -> None:
+        """These are all of ``key``'s claims; what differs is passed on, part by part.
+
+        What :meth:`put` says in between is newer, and stays.
+        """
+        fresh = self._fresh if self._fresh is not None else set()
+        for part in _parts(self.blocks.targets_of(key)):
+            gone = [t for t in part if t not in members and (key, t) not in fresh]
+            self._apply([(key, target, None) for target in gone], urgent=False)
+            await asyncio.sleep(0)
+        for part in _parts(members):
+            there = [t for t in part if (key, t) not in fresh]
+            self._apply([(key, target, members[target]) for target in there], urgent=False)
+            await asyncio.sleep(0)
 
     def put(self, key: ClaimKey, target: Target, expires: float | None) -> None:
         """One claim: made, changed, or (None) gone."""
-        if expires is None:
-            changed = self.blocks.discard(key, target)
-        elif self.refusal(target, key.origin):
-            return
-        else:
-            changed = self.blocks.put(key, target, expires, self._now())
-        self._tell(changed, set())
+        self.put_all([(key, target, expires)], urgent=self._urgency.permits(key, 1))
+
+    def put_all(self, claims: Iterable[Change], *, urgent: bool) -> None:
+        """A few claims: each made, changed, or (None) gone."""
+        claims = list(claims)
+        if self._fresh is not None:
+            self._fresh.update((key, target) for key, target, _ in claims)
+        self._apply(claims, urgent=urgent)
+
+    def _apply(self, claims: Iterable[Change], *, urgent: bool) -> None:
+        changed: set[Target] = set()
+        now = self._now()
+        for key, target, expires in claims:
+            if expires is None:
+                changed |= self.blocks.discard(key, target)
+            elif not self._safety.check(target, key.origin) or not self.refusal(target, key.origin):
+                changed |= self.blocks.put(key, target, expires, now)
+        self._tell(changed, set(), urgent=urgent)
 
     def replace_allows(self, members: dict[Source | Prefix, float]) -> None:
         """These are all entries of the allowlist in Redis."""
@@ -153,7 +202,8 @@ class Hub:
     def expire(self) -> None:
         """Let go of what has expired by now."""
         now = self._now()
-        self._tell(self.blocks.expire(now), self.allows.expire(now))
+        changed, allows = self.blocks.expire(now), self.allows.expire(now)
+        self._tell(changed, allows, urgent=len(changed) <= FEW)
 
     def next_expiry(self) -> float | None:
         """When :meth:`expire` has something to do (Unix seconds)."""
@@ -201,10 +251,19 @@ class Hub:
         self._dynamic = members
         return self.allows.replace({**members, **self._static}, self._now())
 
-    def _tell(self, changed: set[Target], allows: set[Source | Prefix]) -> None:
+    def _tell(
+        self, changed: set[Target], allows: set[Source | Prefix], *, urgent: bool = False
+    ) -> None:
         if not changed and not allows:
             return
         affected = self.plan.blocks_changed(changed) | self.plan.allow_changed(allows)
         if self.ready:
             for listener in self._listeners:
-                listener(affected, bool(allows))
+                listener(affected, bool(allows), urgent)
+
+
+def _parts(targets: Iterable[Target]) -> Iterator[list[Target]]:
+    """Lists of a few of them; all are gathered first, so that they may change meanwhile."""
+    every = list(targets)
+    for at in range(0, len(every), _PART):
+        yield every[at : at + _PART]

@@ -9,12 +9,13 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from sdnblock.block import Target
 from sdnblock.controller.backoff import Backoff, Pace
 from sdnblock.controller.hub import Hub
+from sdnblock.controller.slices import Slices
 from sdnblock.errors import SwitchError
 from sdnblock.reconcile import Ledger, Proposal
 from sdnblock.switches.driver import (
@@ -22,6 +23,7 @@ from sdnblock.switches.driver import (
     BlockChange,
     Change,
     Driver,
+    Failure,
     Installed,
     Op,
     SwitchLost,
@@ -29,10 +31,10 @@ from sdnblock.switches.driver import (
 
 _log = logging.getLogger(__name__)
 
-_BATCH: Final = 2000
-"""Targets a write: small enough that an urgent one waits for it a few hundredths of a second."""
-_URGENT: Final = 64
-"""A change of at most so many targets goes before a bulk of others."""
+_MOST_URGENT: Final = 256
+"""A change that affects more targets is none that could be urgent."""
+_PART: Final = 100
+"""Targets compared before the loop goes on."""
 _LOOK_EVERY: Final = 1.0
 """Seconds after which an idle session makes sure that it still stands."""
 _DISTURBED: Final = 0.5
@@ -60,22 +62,37 @@ class Session:
         self._resync_interval = resync_interval
         self._urgent: dict[Target, None] = {}
         self._bulk: dict[Target, None] = {}
+        self._slices = Slices()
         self._allows_dirty = False
         self._wake = asyncio.Event()
         self._alarms: dict[str, int] = {}
         self.reinserted: set[Target] = set()
         """Entries whose counters began again since somebody last emptied this set."""
+        self.inserting: set[Target] = set()
+        """Entries that are being inserted: their counters may have begun again, or not yet."""
         self._disturbed = False
         self._pace = Pace(_DISTURBED, _MOST_DISTURBED)
         driver.on_disturbed(self._compare_soon)
         hub.listen(self.look_at)
 
-    def look_at(self, targets: set[Target], allowlist_changed: bool) -> None:
-        """These targets may differ from the plan now."""
-        queue = self._urgent if len(targets) <= _URGENT else self._bulk
-        queue.update(dict.fromkeys(targets))
+    def look_at(self, targets: set[Target], allowlist_changed: bool, urgent: bool) -> None:
+        """These targets may differ from the plan now; urgent ones come before all others."""
+        if urgent and len(targets) <= _MOST_URGENT:
+            self._hurry(targets)
+        else:
+            self._bulk.update(dict.fromkeys(targets))
         self._allows_dirty |= allowlist_changed
         self._wake.set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether more waits to be written than is usual."""
+        return len(self._bulk) > _PART
+
+    def _hurry(self, targets: Iterable[Target]) -> None:
+        for target in targets:
+            self._bulk.pop(target, None)
+            self._urgent[target] = None
 
     def _compare_soon(self) -> None:
         self._disturbed = True
@@ -147,7 +164,7 @@ class Session:
         for number, target in enumerate(every):
             if blocks.get(target) is not action(target):
                 found.append(target)
-            if number % 5000 == 4999:
+            if number % _PART == _PART - 1:
                 await asyncio.sleep(0)
         return list(dict.fromkeys(found))
 
@@ -157,7 +174,7 @@ class Session:
         while self._urgent or self._bulk or self._allows_dirty:
             with_allows, self._allows_dirty = self._allows_dirty, False
             queue = self._urgent or self._bulk
-            targets = list(itertools.islice(queue, _BATCH))
+            targets = list(itertools.islice(queue, self._slices.size))
             for target in targets:
                 del queue[target]
             try:
@@ -170,26 +187,30 @@ class Session:
 
     async def _write(self, proposal: Proposal) -> None:
         for number, stage in enumerate(proposal.stages):
-            failures = await self.driver.write(stage)
+            began = time.monotonic()
+            self.inserting = _insertions(stage)
+            failures: list[Failure] = []
+            try:
+                failures = await self.driver.write(stage)
+            finally:  # also in doubt: what was not there before counts from zero
+                refused = {id(failure.change) for failure in failures}
+                self.reinserted |= _insertions(c for c in stage if id(c) not in refused)
+                self.inserting = set()
+            self._slices.took(len(stage), time.monotonic() - began)
             again = self.ledger.record(stage, failures)
-            self._note_insertions(stage)
             if not again:
                 continue
-            self._urgent.update(dict.fromkeys(again))
+            if len(again) <= _MOST_URGENT:
+                self._hurry(again)
+            else:
+                self._bulk.update(dict.fromkeys(again))
             if isinstance(stage[0], AllowChange) and stage[0].op is Op.INSERT and failures:
                 # An allow entry did not go in: what was proposed after it is void.
                 for later in proposal.stages[number + 1 :]:
                     for change in later:
                         if isinstance(change, BlockChange):
-                            self._urgent[change.target] = None
+                            self._hurry([change.target])
                 return
-
-    def _note_insertions(self, stage: list[Change]) -> None:
-        self.reinserted.update(
-            change.target
-            for change in stage
-            if isinstance(change, BlockChange) and change.op is Op.INSERT
-        )
 
     def _alarm(self) -> None:
         """Say once, and again when it changes, what could not be enforced."""
@@ -205,3 +226,11 @@ class Session:
                 example = next(iter(self.ledger.refused.values()), "") if "refused" in what else ""
                 _log.error("switch %s: %d %s %s", self.name, count, what, example)
         self._alarms = now
+
+
+def _insertions(stage: Iterable[Change]) -> set[Target]:
+    return {
+        change.target
+        for change in stage
+        if isinstance(change, BlockChange) and change.op is Op.INSERT
+    }

@@ -26,6 +26,7 @@ from sdnblock.switches.openflow.matches import (
 )
 from sdnblock.switches.openflow.questions import Multipart, Question
 
+_AT_ONCE: Final = 50
 _SETTINGS: Final = frozenset({Use.SETTING, Use.SIP_IN, Use.SIP_OUT, Use.FIRST})
 
 
@@ -66,10 +67,12 @@ async def read_all(multipart: Multipart, owns: Callable[[int], bool]) -> Found:
 
 
 async def read_flows(multipart: Multipart, question: Question) -> AsyncIterator[FlowStats]:
-    """The flows of one answer; the loop goes on between its parts. Raises BadAnswer."""
+    """The flows of one answer; the loop goes on after every few of them. Raises BadAnswer."""
     for part in await multipart(question):
-        for stats in parse_stats(part):
+        for number, stats in enumerate(parse_stats(part), 1):
             yield stats
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
         await asyncio.sleep(0)
 
 

@@ -1,0 +1,55 @@
+"""Hints that wait to be looked at: of the set that has the fewest first.
+
+Whoever writes a hundred thousand claims with their hints does not hold up another
+origin's single one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import Final
+
+from sdnblock.blocklist.rereads import SetId
+
+_FULL: Final = 50_000
+_COMPARED: Final = 1000
+"""Sets that are compared; more at once are nobody's block list."""
+
+
+class Hints:
+    """Members by the set that they are said to have changed in, each once."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[SetId, dict[bytes, None]] = {}
+        self._filled = asyncio.Event()
+        self._drained = asyncio.Event()
+
+    def add(self, key: SetId, member: bytes) -> None:
+        """One hint; an empty member only says that there was one."""
+        members = self._waiting.setdefault(key, {})
+        if member:
+            members[member] = None
+        self._filled.set()
+
+    async def room(self) -> None:
+        """Wait while very many wait."""
+        while len(self._waiting) + sum(map(len, self._waiting.values())) > _FULL:
+            self._drained.clear()
+            await self._drained.wait()
+
+    async def take(self, most: int) -> tuple[SetId, list[bytes], bool]:
+        """Some members of one set, and whether more of that set wait."""
+        while not self._waiting:
+            self._filled.clear()
+            await self._filled.wait()
+        keys = itertools.islice(self._waiting, _COMPARED)
+        key = min(keys, key=lambda each: len(self._waiting[each]))
+        members = self._waiting[key]
+        taken = list(itertools.islice(members, most))
+        for member in taken:
+            del members[member]
+        if not members:
+            del self._waiting[key]
+        self._drained.set()
+        return key, taken, bool(members)
