@@ -29,14 +29,15 @@ threshold = 0
 class Lab:
     """Everything but the controller starts with :meth:`open`. A ``demo.network.Stage``."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "xdp") -> None:
+        """``kind`` as in ``demo.recipes.KINDS``."""
         self.directory = Path(tempfile.mkdtemp(prefix="sdnblock-bench-"))
         self.redis_socket = self.directory / "redis.sock"
         self.config = self.directory / "sdnblock.toml"
         self._tag = f"sdnbench{os.getpid()}"
         self._processes: list[Process] = []
         place = Place("edge1", os.getpid(), self.directory, self.ports(), trusted=(2,))
-        self._switch = WhiteBox(self, "switch", "xdp", place)
+        self._switch = WhiteBox(self, "switch", kind, place)
 
     def inside(self, role: str) -> tuple[str, ...]:
         """The command prefix for a namespace: ``switch`` or ``outside``."""

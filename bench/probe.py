@@ -51,6 +51,19 @@ class Probe:
         time.sleep(0.2)
         return sum(1 for _ in self._received())
 
+    def send(self, source: bytes, number: int) -> None:
+        """One frame."""
+        self._out.send(frame(source, number))
+
+    def numbers(self) -> list[tuple[bytes, int]]:
+        """(source, number) of the frames that have come through since the last time."""
+        found = []
+        for packet in self._received():
+            at = packet.index(_MARK) + len(_MARK)
+            (number,) = struct.unpack_from("!Q", packet, at)
+            found.append((packet[26:30], number))
+        return found
+
     def until_dropped(self, source: bytes, stop: threading.Event) -> float:
         """Send from ``source`` all the time; when was the first frame sent that was dropped?
 

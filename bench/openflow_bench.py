@@ -1,0 +1,229 @@
+"""Open vSwitch under our controller: rates, and a block's way while 100,000 others load.
+
+    python -m bench.openflow_bench [--entries 100000] [--runs 3]
+
+The switch is the distribution's, with the datapath in user space, in a network namespace. A
+block is in force when packets of its source no longer come out at the other side; a process
+of its own sends them (``bench.urgent``), so that no clock of the controller is believed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import re
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.lab import Lab
+from bench.passing import source
+from demo.processes import run
+from demo.recipes import SDNBLOCK
+from sdnblock.block import Action, Source
+from sdnblock.config import load_config
+from sdnblock.switches.driver import BlockChange, Op
+from sdnblock.switches.openflow.driver import OpenFlowDriver
+from sdnblock.switches.openflow.listener import Listener
+
+_PORT = 6653
+_FILTER = re.compile(r"table 1:?.*?active=(\d+)", re.DOTALL)
+
+
+@contextlib.asynccontextmanager
+async def lab() -> AsyncIterator[Lab]:
+    """An Open vSwitch, and everything but the controller."""
+    made = Lab("ovs")
+    try:
+        await made.open()
+        yield made
+    finally:
+        await made.close()
+
+
+def openvswitch(where: Lab) -> Path:
+    """The directory of its sockets."""
+    return where.directory / "edge1-ovs"
+
+
+# --- rates ------------------------------------------------------------------------------
+
+
+async def ours(entries: int) -> tuple[float, float]:
+    """Seconds to write so many entries, and to read their counters."""
+    async with lab() as where:
+        settings = load_config(where.config).switches[0]
+        driver = OpenFlowDriver(settings, Listener(settings.address))
+        try:
+            await driver.connect()
+            await driver.read_installed()
+            changes = [
+                BlockChange(Op.INSERT, Source(source(number)), Action.DROP)
+                for number in range(entries)
+            ]
+            began = time.monotonic()
+            failures = await driver.write(changes)
+            written = time.monotonic() - began
+            assert not failures, failures[0]
+            began = time.monotonic()
+            read = sum([len(counts) async for counts in driver.read_counters()])
+            counted = time.monotonic() - began
+            assert read == entries, read
+        finally:
+            await driver.close()
+    return written, counted
+
+
+async def theirs(entries: int) -> float:
+    """Seconds in which os-ken's controller writes as many."""
+    async with lab() as where:
+        peer = await where.start(
+            "switch", "osken", sys.executable, "-m", "bench.osken_peer", str(_PORT), str(entries)
+        )
+        database = f"unix:{openvswitch(where)}/db.sock"
+        await run(
+            *(*where.inside("switch"), "ovs-vsctl", f"--db={database}"),
+            *("set-controller", "br0", f"tcp:127.0.0.1:{_PORT}"),
+        )
+        if await peer.wait(120):
+            raise SystemExit(f"os-ken: {peer.words()}")
+        return float(peer.words(1))
+
+
+async def rates(entries: int, runs: int) -> None:
+    """Ours and theirs in turn."""
+    written, counted, peer = [], [], []
+    for _ in range(runs):
+        write, count = await ours(entries)
+        written.append(entries / write)
+        counted.append(count)
+        peer.append(entries / await theirs(entries))
+    print(
+        f"{entries:,} flow entries into Open vSwitch by the driver:"
+        f" median {statistics.median(written):,.0f} a second, least {min(written):,.0f}"
+        f" ({runs} times; the aim is 20,000)"
+    )
+    print(
+        f"  by os-ken's own controller, without a look at errors:"
+        f" median {statistics.median(peer):,.0f} a second, least {min(peer):,.0f}"
+    )
+    print(
+        f"{entries:,} flow counters read back: median {statistics.median(counted):.2f} s,"
+        f" worst {max(counted):.2f} s (the aim is 3 s)"
+    )
+
+
+# --- one block while others load ----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Load:
+    """One load: seconds that it took, and of the blocks made before and meanwhile."""
+
+    seconds: float
+    before: list[float]
+    meanwhile: list[float]
+
+
+async def held(where: Lab) -> int:
+    """Flows in the table of the blocks; a cheap question."""
+    out = await run(
+        *(*where.inside("switch"), "ovs-ofctl", "-O", "OpenFlow13", "dump-tables"),
+        f"unix:{openvswitch(where)}/br0.mgmt",
+    )
+    found = _FILTER.search(out)
+    return int(found.group(1)) if found else 0
+
+
+async def imported(where: Lab, entries: int) -> float:
+    """A running controller is given a feed's list by ``sdnblock block import``."""
+    listed = where.directory / "feed.txt"
+    addresses = (".".join(map(str, source(number))) for number in range(entries))
+    listed.write_text("\n".join((*addresses, "")))
+    began = time.monotonic()
+    await run(
+        *(SDNBLOCK, "--config", where.config, "block", "import", listed),
+        *("--origin", "feed", "--for", "forever", "--force"),
+        seconds=120,
+    )
+    return began
+
+
+async def load(entries: int, quiet: float) -> Load:
+    """One load of so many entries."""
+    async with lab() as where:
+        controller = await where.controller()
+        await controller.until_logged("in sync")
+        idle = await held(where)
+        prober = await where.start(
+            "outside", "urgent", sys.executable, "-m", "bench.urgent", where.redis_socket
+        )
+        await asyncio.sleep(quiet)
+        began = time.monotonic()
+        feeding = asyncio.create_task(imported(where, entries))
+        ended = began
+        while await held(where) < idle + entries:
+            ended = time.monotonic()
+            if ended - began > 180:
+                raise SystemExit(f"not loaded: {controller.words()}")
+            await asyncio.sleep(0.2)
+        began = await feeding
+        await prober.stop(60)
+        try:
+            found: list[tuple[float, float]] = json.loads(prober.words(1))
+        except ValueError:
+            raise SystemExit(f"the probe: {prober.words()}") from None
+    return Load(
+        ended - began,
+        [took for at, took in found if at < began],
+        [took for at, took in found if began <= at <= ended],
+    )
+
+
+def line(what: str, seconds: Sequence[float]) -> str:
+    """Median, 99th percentile and worst."""
+    ordered = sorted(seconds)
+    p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+    return (
+        f"{what}: median {statistics.median(ordered) * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms,"
+        f" worst {ordered[-1] * 1000:.1f} ms ({len(ordered)} times)"
+    )
+
+
+async def under_load(entries: int, runs: int) -> None:
+    """Several loads, each of a new switch."""
+    found = [await load(entries, 3.0) for _ in range(runs)]
+    print(
+        f"{entries:,} blocks by sdnblock block import -> all in Open vSwitch, others among them:"
+        f" median {statistics.median(each.seconds for each in found):.1f} s"
+    )
+    print(line("one block -> in force, idle", [t for each in found for t in each.before]))
+    print(
+        line(
+            f"one block -> in force, while {entries:,} others load",
+            [t for each in found for t in each.meanwhile],
+        )
+        + " (the aim: p99 50 ms)"
+    )
+
+
+async def main() -> None:
+    """Parse the arguments and run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--entries", type=int, default=100_000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--only", choices=["rates", "load"])
+    options = parser.parse_args()
+    if options.only != "load":
+        await rates(options.entries, options.runs)
+    if options.only != "rates":
+        await under_load(options.entries, options.runs)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
