@@ -255,6 +255,25 @@ def test_retransmissions_and_forks_are_one_call() -> None:
     assert not it.verdicts
 
 
+def test_an_invite_refused_while_another_of_its_call_goes_on_ends_nothing() -> None:
+    it = world(concurrent_calls_warning=2)
+    call, _ = it.request(CALLER, "INVITE", "0044123", call="a")
+    it.request(CALLER, "INVITE", "0044123", call="a", cseq=2)
+    it.response(CALLER, 180, call, 1, "INVITE")
+    it.response(CALLER, 407, call, 2, "INVITE", nonce="n")
+    dial(it, CALLER, "0044123", "0044124", nonce=False)
+    assert it.reports, "both go on"
+
+
+def test_an_invite_refused_after_it_rang_ends_its_call() -> None:
+    it = world(concurrent_calls_warning=2)
+    call, _ = it.request(CALLER, "INVITE", "0044123", call="a")
+    it.response(CALLER, 180, call, 1, "INVITE")
+    it.response(CALLER, 403, call, 1, "INVITE")
+    dial(it, CALLER, "0044123", "0044124", nonce=False)
+    assert not it.reports
+
+
 def test_the_action_can_be_weaker() -> None:
     settings = FraudSettings(
         utc=True, action=Action.WATCH, profile=(Profile(prefixes=("",), cpm_critical=1),)

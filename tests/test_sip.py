@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sdnblock.evidence import sip
 from sdnblock.evidence.sip import SipMessage, parse_message
 from sdnblock.evidence.sip_values import (
     Address,
@@ -16,6 +17,7 @@ from sdnblock.evidence.sip_values import (
     parse_digest,
     tag_of,
 )
+from tests.sip_reference import read_head
 
 REGISTER = (
     b"REGISTER sip:opensips.org SIP/2.0\r\n"
@@ -276,3 +278,39 @@ def test_hostile_bytes_never_raise(noise: bytes, at: int, cut: int) -> None:
                      "credentials", "cseq", "removes_binding", "from_tag", "to_tag", "call_id",
                      "branch", "content_length"):  # fmt: skip
             getattr(message, name)
+
+
+_ODD = st.sampled_from(
+    [b"\r", b"\n", b"\r\n", b"\n\n", b"\r\n\r\n", b" ", b"\t", b":", b"\xe2\x82", b"\xff", b"\0",
+     b"\xc2\xa0", b"\x0b", b"\x85", b"\xc4\xb0", b"\xe2\x80\xa8", b"Via", b"\nVia:", b"\nvia :",
+     b"\n Via: x", b"\n\tTo: y", b"CALL-ID: ", b"i:", b"\nT:", b"x" * 1030, b" " * 1030,
+     b"\nAllow: INVITE\r", b"\r\nContact : <sip:a@b>\r\n ;expires=0", b"\r\nTo: <sip:x@y>;tag=1"]
+)  # fmt: skip
+_LINES = st.sampled_from(REGISTER.splitlines(keepends=True)[1:-1])
+_HEADS = st.lists(st.one_of(_LINES, _LINES, _ODD, st.binary(max_size=8)), max_size=24).map(b"".join)
+
+
+@given(_HEADS, st.integers(1, 24))
+@settings(max_examples=1500, deadline=None)
+def test_a_head_is_read_as_by_the_plainest_reader(head: bytes, times: int) -> None:
+    """Whatever was read before, and however long it is."""
+    head *= times
+    line = b"OPTIONS sip:x SIP/2.0\r\n"
+    for _ in range(2):
+        message = parsed(line + head)
+        fields, repeated, size = read_head(line + head, len(line))
+        assert list(message.fields.items()) == list(fields.items())
+        assert message.repeated == repeated
+        assert message.head == size
+
+
+@given(st.lists(st.binary(min_size=1, max_size=300), max_size=40))
+@settings(max_examples=50, deadline=None)
+def test_what_is_remembered_of_lines_is_bounded(lines: list[bytes]) -> None:
+    for number, line in enumerate(lines):
+        for again in range(300):
+            parse_message(
+                b"OPTIONS sip:%d SIP/2.0\r\nTo: %b%d%d\r\n%b\r\n\r\n"
+                % (again, line, number, again, line)
+            )
+    assert max(len(sip._lines), len(sip._first_lines)) <= 8192

@@ -5,7 +5,6 @@ Texts only, read when somebody asks: there are many requests, and few that matte
 
 from __future__ import annotations
 
-from sys import intern
 from typing import TYPE_CHECKING, Final
 
 from sdnblock.evidence.events import SipSeen
@@ -50,18 +49,18 @@ class Asked:
         self.established = event.established
         self.sampled = event.sampled
         self.method = message.method
-        self.uri_text = intern(message.uri)  # phones say the same again and again
+        self.uri_text = message.uri
         self.from_text = get("from", "")
-        self.to_text = intern(get("to", ""))
+        self.to_text = get("to", "")
         self.call_id = get("call-id", "")
         self.digest = digest
         self.realms = realms
         contact = get("contact", "")
         if message.repeated:
             contact = _JOIN.join(message.values("contact"))
-        self.contact_text = intern(contact)
+        self.contact_text = contact
         self.expires_text = get("expires", "")
-        self.user_agent = intern(get("user-agent", ""))
+        self.user_agent = get("user-agent", "")
         self.size = len(self.from_text) + len(self.contact_text) + _SIZE
         """About how many bytes it takes."""
         if digest is not None:

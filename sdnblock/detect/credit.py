@@ -62,7 +62,11 @@ class Credit:
 
     def has(self, address: bytes, now: float) -> bool:
         """Whether a source has credit. Until all that was kept is known, nobody has none."""
-        earned = self._earned.get(site_of(address))
+        return self.of(site_of(address), now)
+
+    def of(self, site: bytes, now: float) -> bool:
+        """:meth:`has` of a site."""
+        earned = self._earned.get(site)
         if earned is None:
             return not self._earned.complete
         return now - earned <= self._lifetime

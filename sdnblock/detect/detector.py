@@ -40,6 +40,10 @@ class Detector:
 
     name: ClassVar[str]
     """As origin in the block list, and (with underscores) as section ``[detect.NAME]``."""
+    begun_methods: ClassVar[frozenset[str] | None] = None
+    """Of which new requests it is told; None: of all."""
+    begun_credential: ClassVar[bool] = False
+    """Whether it is told only of those that carry a credential."""
 
     def request(self, event: SipSeen) -> Iterable[Finding]:
         """A request of a remote to us, each time that anybody saw it."""
@@ -50,8 +54,8 @@ class Detector:
         return ()
 
     def begun(self, event: SipSeen) -> Iterable[Finding]:
-        """A new request of a remote: once, however often it was sent and whoever saw it. An
-        ACK is none."""
+        """A new request of a remote, if it is one of ``begun_methods``: once, however often it
+        was sent and whoever saw it. An ACK is none."""
         return ()
 
     def response(self, event: SipSeen) -> Iterable[Finding]:

@@ -73,6 +73,7 @@ class DistributedScan(Detector):
     """Failures by fingerprint and source."""
 
     name = NAME
+    begun_credential = True
 
     def __init__(self, settings: DistributedSettings, shared: Shared) -> None:
         self._settings = settings
@@ -86,9 +87,8 @@ class DistributedScan(Detector):
 
     def begun(self, event: SipSeen) -> Iterable[Finding]:
         """Who shows a credential answers challenges."""
-        fields = event.message.fields
-        if self._waiting and ("authorization" in fields or "proxy-authorization" in fields):
-            self._waiting.pop(site_of(event.source), None)
+        if self._waiting:
+            self._waiting.pop(event.site, None)
         return ()
 
     def outcome(self, outcome: Outcome) -> Iterable[Finding]:

@@ -20,7 +20,9 @@ from sdnblock.detect.signatures import Signatures
 from sdnblock.detect.tenants import Tenants
 from sdnblock.detect.transactions import Transactions
 from sdnblock.detect.verdict import Conclusion, Lift
+from sdnblock.detect.words import words_of
 from sdnblock.evidence.events import Evidence, OutcomeCrossed, RateCrossed, SipSeen
+from sdnblock.evidence.sip import SipMessage
 
 Hook = Callable[[Any], Iterable[Finding]]
 
@@ -75,7 +77,7 @@ class Engine:
         detectors = [*(detector for _, detector in self._made.values()), *self._added]
         self._request = _hooks(detectors, "request")
         self._glimpsed = _hooks(detectors, "glimpsed")
-        self._begun = _hooks(detectors, "begun")
+        self._begun = _Begun(detectors)
         self._response = _hooks(detectors, "response")
         self._ours = _hooks(detectors, "ours")
         self._outcome = _hooks(detectors, "outcome")
@@ -109,27 +111,30 @@ class Engine:
         return self._conclude(findings, now)
 
     def _sip(self, event: SipSeen, findings: list[Finding]) -> None:
-        if not event.message.is_request:
+        message = event.message
+        if message.status:
             self._answer(event, findings)
         elif not event.whole:
             if self._from_remote(event):
                 _call(self._glimpsed, event, findings)
         elif not self._from_remote(event):
-            if event.message.method == "BYE":
+            if message.method == "BYE":
                 self._ended(event, event.destination)
             _call(self._ours, event, findings)
         else:
             _call(self._request, event, findings)
-            if event.message.method == "ACK":
+            method = message.method
+            if method == "ACK":
                 proved = self._transactions.acknowledged(event)
                 if proved is not None:
                     self._lasting.answered(proved)
                     _call(self._proved, proved, findings)
             elif self._transactions.request(event):
-                if event.message.method == "BYE":
+                if method == "BYE":
                     self._ended(event, event.source)
                 self._tenants.request(event)
-                _call(self._begun, event, findings)
+                event.words = words_of(event)
+                _call(self._begun.of(message), event, findings)
 
     def _answer(self, event: SipSeen, findings: list[Finding]) -> None:
         if self._from_remote(event):
@@ -159,6 +164,31 @@ class Engine:
     def _conclude(self, findings: Iterable[Finding], now: float) -> list[Conclusion]:
         concluded = (self._judge.judge(each, now) for each in findings)
         return [each for each in concluded if each is not None]
+
+
+class _Begun:
+    """Who is told of a new request: by its method, and whether it carries a credential."""
+
+    def __init__(self, detectors: Iterable[Detector]) -> None:
+        self._all = list(detectors)
+        methods = frozenset().union(*(each.begun_methods or () for each in self._all))
+        self._with = {method: self._of(method, True) for method in methods}
+        self._without = {method: self._of(method, False) for method in methods}
+        self._others_with, self._others_without = self._of("", True), self._of("", False)
+
+    def of(self, message: SipMessage) -> tuple[Hook, ...]:
+        """The hooks."""
+        if "authorization" in message.fields or "proxy-authorization" in message.fields:
+            return self._with.get(message.method, self._others_with)
+        return self._without.get(message.method, self._others_without)
+
+    def _of(self, method: str, credential: bool) -> tuple[Hook, ...]:
+        told = [
+            each for each in self._all
+            if (each.begun_methods is None or method in each.begun_methods)
+            and (credential or not each.begun_credential)
+        ]  # fmt: skip
+        return _hooks(told, "begun")
 
 
 def _hooks(detectors: Iterable[Detector], name: str) -> tuple[Hook, ...]:

@@ -24,7 +24,7 @@ from sdnblock.block import parse_prefix
 from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
 from sdnblock.detect.sides import Sides
-from sdnblock.detect.site import site_of
+from sdnblock.detect.words import Harmless
 from sdnblock.errors import TargetError
 from sdnblock.evidence.events import SipSeen
 from sdnblock.evidence.grade import Grade
@@ -44,7 +44,6 @@ _PRIVATE: Final = (
 """RFC 1918, 6598, 3927, 4193."""
 _MOST: Final = 100_000
 _CONTACTS: Final = 8
-_KEPT: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +64,7 @@ class ForeignDomain(Detector):
     """Counts requests for foreign hosts, by source."""
 
     name = NAME
+    begun_methods = _METHODS
 
     def __init__(self, settings: ForeignDomainSettings, shared: Shared) -> None:
         self._settings = settings
@@ -72,22 +72,17 @@ class ForeignDomain(Detector):
         self._private = Sides(parse_prefix(text) for text in _PRIVATE)
         self._domains = _names(settings.domains)
         self._inside = _names(settings.inside)
-        self._clean: set[tuple[str, str, str, bytes]] = set()
-        """What was looked at before and is all right: phones say the same again and again."""
+        self._harmless = Harmless()
         self._asked: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
 
     def begun(self, event: SipSeen) -> Iterable[Finding]:
         """A finding, if a request names hosts that it should not."""
-        message = event.message
-        key = (message.method, message.uri, message.first("contact"), event.destination)
-        known = not message.repeated and "tag" not in message.first("to").lower()
-        if known and key in self._clean:
+        words = event.words
+        if self._harmless.has(words):
             return ()
         found = list(self._look(event))
-        if known and not found and site_of(event.source) not in self._asked:
-            if len(self._clean) >= _KEPT:
-                self._clean.clear()
-            self._clean.add(key)
+        if not found and event.site not in self._asked:
+            self._harmless.add(words)
         return found
 
     def _look(self, event: SipSeen) -> Iterable[Finding]:
@@ -104,7 +99,7 @@ class ForeignDomain(Detector):
         elif self._domains and self._foreign(address.host, event.destination):
             count = self._count(event)
             if count >= self._settings.requests:
-                del self._asked[site_of(event.source)]
+                del self._asked[event.site]
                 reason = f"asked {count} times for domains not ours, at last {address.host[:80]!a}"
                 yield self._finding(event, reason)
 
@@ -137,7 +132,7 @@ class ForeignDomain(Detector):
         return not _covers(self._domains, host)
 
     def _count(self, event: SipSeen) -> int:
-        site = site_of(event.source)
+        site = event.site
         last, count = self._asked.get(site, (event.time, 0))
         if event.time - last > self._settings.memory:
             count = 0

@@ -20,6 +20,7 @@ from urllib.parse import unquote
 
 from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
+from sdnblock.detect.words import Harmless, without_tag
 from sdnblock.evidence.events import SipSeen
 from sdnblock.evidence.grade import Grade
 from sdnblock.evidence.sip import SipMessage
@@ -58,7 +59,6 @@ _MARKS: Final = re.compile(
 _EACH: Final = tuple((what, re.compile(pattern)) for what, pattern in _KINDS)
 _FIELDS: Final = ("from", "to", "contact", "user-agent")
 _CREDENTIALS: Final = frozenset({"authorization", "proxy-authorization"})
-_TAG: Final = re.compile(r"[A-Za-z0-9._~+-]*")
 _KEPT: Final = 256
 _MOST: Final = 20_000
 
@@ -81,6 +81,7 @@ class Injection(Detector):
 
     def __init__(self, settings: InjectionSettings, shared: Shared) -> None:
         self._settings = settings
+        self._harmless = Harmless()
         self._clean: set[str] = set()
         """What was looked at before and is all right: phones say the same again and again."""
 
@@ -90,8 +91,14 @@ class Injection(Detector):
 
     def begun(self, event: SipSeen) -> Iterable[Finding]:
         """A finding, if a request holds what no phone sends."""
-        found = self._found(event.message)
+        message, words = event.message, event.words
+        if self._harmless.has(words):
+            credentials = message.fields.keys() & _CREDENTIALS
+            if not credentials or self._clean.issuperset(_usernames(message)):
+                return ()
+        found = self._found(message)
         if found is None:
+            self._harmless.add(words)
             return ()
         grade = Grade.PROVEN if event.established else Grade.SPOOFABLE
         where, what, text = found
@@ -103,11 +110,11 @@ class Injection(Detector):
         get = message.fields.get
         values = [
             message.uri, get("user-agent", ""), get("contact", ""),
-            _without_tag(get("from", "")), _without_tag(get("to", "")),
+            without_tag(get("from", "")), without_tag(get("to", "")),
         ]  # fmt: skip
         values += [value for name, value in message.repeated if name in _FIELDS]
         if message.fields.keys() & _CREDENTIALS:
-            values += [credential.get("username") for credential in message.credentials[:8]]
+            values += _usernames(message)
         if self._clean.issuperset(values):
             return None
         text = "\n".join(values)
@@ -139,10 +146,8 @@ class Injection(Detector):
         return None
 
 
-def _without_tag(value: str) -> str:
-    """A From or To without a tag that is nothing but letters and figures."""
-    head, found, tag = value.rpartition(";tag=")
-    return head if found and (tag.isalnum() or _TAG.fullmatch(tag)) else value
+def _usernames(message: SipMessage) -> list[str]:
+    return [credential.get("username") for credential in message.credentials[:8]]
 
 
 _NAMES: Final = {

@@ -143,6 +143,7 @@ class TestNumbers(Witness):
 
     __test__ = False  # nothing for pytest to collect
     name = "numbers"
+    begun_methods = frozenset({"INVITE"})
 
     def __init__(self, settings: NumberSettings, credit: Credit, memory: Memory) -> None:
         self.settings = settings
@@ -168,7 +169,7 @@ class TestNumbers(Witness):
         number = dialled(event.message.uri)
         if number is None or len(number.lstrip("+")) < self.settings.shortest:
             return ()
-        site = site_of(event.source)
+        site = event.site
         numbers = self._dialled.setdefault(site, OrderedDict())
         self._dialled.move_to_end(site)
         numbers[number] = (event.time, event.source_port)

@@ -108,7 +108,7 @@ class OutcomeWalk(Detector):
 
     def begun(self, event: SipSeen) -> Iterable[Finding]:
         """Whom an excused source asks for."""
-        seen = self._seen.get(site_of(event.source))
+        seen = self._seen.get(event.site)
         if seen is not None and seen.excused and len(seen.asked) < _USERS:
             message = event.message
             address = message.to if message.method == "REGISTER" else message.request_uri

@@ -17,7 +17,6 @@ from typing import Final
 
 from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
-from sdnblock.detect.site import site_of
 from sdnblock.evidence.events import SipSeen
 from sdnblock.evidence.grade import Grade
 from sdnblock.evidence.sip_values import Digest
@@ -52,6 +51,7 @@ class Replay(Detector):
     """Credentials by where they came from first."""
 
     name = NAME
+    begun_credential = True
 
     def __init__(self, settings: ReplaySettings, shared: Shared) -> None:
         self._memory = settings.memory
@@ -60,8 +60,6 @@ class Replay(Detector):
 
     def begun(self, event: SipSeen) -> Iterable[Finding]:
         """A new request."""
-        if not event.message.fields.keys() & _CARRYING:
-            return ()
         found = (self._look(event, digest) for digest in event.message.credentials[:8])
         return [finding for finding in found if finding is not None]
 
@@ -69,7 +67,7 @@ class Replay(Detector):
         nonce, response = digest.get("nonce"), digest.get("response")
         if digest.scheme != "digest" or not nonce or not response or len(nonce) > 256:
             return None
-        site, message = site_of(event.source), event.message
+        site, message = event.site, event.message
         request = hash((message.call_id, message.cseq))
         key = hash((digest.get("username"), nonce, response, digest.get("nc"),
                     digest.get("cnonce"), digest.get("uri")))  # fmt: skip
@@ -127,9 +125,6 @@ class Replay(Detector):
             f" had used {before.count} of the same nonce {event.time - before.time:.0f} s before"
         )
         return _finding(event, reason, False)
-
-
-_CARRYING: Final = frozenset({"authorization", "proxy-authorization"})
 
 
 def _finding(event: SipSeen, reason: str, report_only: bool) -> Finding:

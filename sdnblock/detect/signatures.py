@@ -100,6 +100,10 @@ class Signatures:
     def __init__(self) -> None:
         self._sources: dict[str, frozenset[Signature]] = {}
         self._agents, self._froms = _Index(()), _Index(())
+        self.version = 0
+        """Another one each time that they change."""
+        self.longest = 0
+        """Letters of the longest beginning of a From."""
 
     def replace(self, source: str, signatures: Iterable[Signature]) -> bool:
         """These are all of ``source`` from now on; whether that changes anything."""
@@ -109,7 +113,10 @@ class Signatures:
         self._sources[source] = fresh
         every = frozenset().union(*self._sources.values())
         self._agents = _Index(each.text for each in every if each.header == "user-agent")
-        self._froms = _Index(each.text for each in every if each.header == "from")
+        froms = [each.text for each in every if each.header == "from"]
+        self._froms = _Index(froms)
+        self.longest = max((len(text.lower()) for text in froms), default=0)
+        self.version += 1
         return True
 
     def of(self, source: str) -> frozenset[Signature]:

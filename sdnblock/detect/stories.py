@@ -34,7 +34,7 @@ class Stories(Witness):
 
     def request(self, event: SipSeen) -> Iterable[Finding]:
         """A message of a source."""
-        site = site_of(event.source)
+        site = event.site
         story = self._kept.get(site)
         if story is not None:
             story.last = event.time
@@ -54,7 +54,7 @@ class Stories(Witness):
 
     def begun(self, event: SipSeen) -> Iterable[Finding]:
         """A new request."""
-        story = self._of(site_of(event.source))
+        story = self._of(event.site)
         if story is not None:
             message = event.message
             count(story.methods, message.method[:16])

@@ -69,15 +69,16 @@ class Tenants:
 
     def request(self, event: SipSeen) -> None:
         """A new request tells of a port."""
-        site = site_of(event.source)
+        site = event.site
         found = self._ports.get(site)
         if found is None or not 0 <= event.time - found[0] < _PORTS_FOR:
             found = self._ports[site] = (event.time, set())
             self._ports.move_to_end(site)
             if len(self._ports) > _MOST:
                 self._ports.popitem(last=False)
-        if len(found[1]) < _PORTS:
-            found[1].add(event.source_port)
+        ports = found[1]
+        if len(ports) < _PORTS:
+            ports.add(event.source_port)
 
     def note(self, outcome: Outcome) -> None:
         """An accepted credential tells of a user."""

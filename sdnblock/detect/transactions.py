@@ -90,7 +90,7 @@ class Transactions:
     def request(self, event: SipSeen) -> bool:
         """A request of a remote other than ACK; whether it is a new one."""
         message, now = event.message, event.time
-        key = (event.source, message.call_id, message.cseq, message.branch)
+        key = (event.source, *message.transaction)
         known = self._pending.get(key)
         if known is not None:
             if known.is_again(message):
@@ -117,7 +117,7 @@ class Transactions:
             self._challenged(event)
         if message.status < 200:
             return None
-        key = (event.destination, message.call_id, message.cseq, message.branch)
+        key = (event.destination, *message.transaction)
         asked = self._pending.get(key)
         if asked is None or asked.outcome is not None or event.time - asked.time > _LIFETIME:
             return None

@@ -8,7 +8,7 @@ reads them on the way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,15 +36,17 @@ class WeakDigest(Detector):
     """Looks at challenges; remembers nothing."""
 
     name = NAME
+    begun_credential = True
 
     def __init__(self, settings: WeakDigestSettings, shared: Shared) -> None:
         pass
 
     def response(self, event: SipSeen) -> Iterable[Finding]:
         """A report about our server, if its challenge is weak."""
+        return self._look(event) if event.message.status in _CHALLENGES else ()
+
+    def _look(self, event: SipSeen) -> Iterator[Finding]:
         message = event.message
-        if message.status not in _CHALLENGES:
-            return
         values = (*message.values("www-authenticate"), *message.values("proxy-authenticate"))
         for value in values[:_MOST]:
             challenge = parse_digest(value)
@@ -57,11 +59,10 @@ class WeakDigest(Detector):
     def begun(self, event: SipSeen) -> Iterable[Finding]:
         """A report about a remote that sends its password in clear."""
         message = event.message
-        if "authorization" not in message.fields and "proxy-authorization" not in message.fields:
-            return
         if any(credential.scheme == "basic" for credential in message.credentials[:_MOST]):
             reason = f"{message.method} with a Basic credential: the password in clear"
-            yield Finding(NAME, event.source, Grade.SPOOFABLE, reason, report_only=True)
+            return (Finding(NAME, event.source, Grade.SPOOFABLE, reason, report_only=True),)
+        return ()
 
 
 def _weakness(challenge: Digest) -> str:

@@ -12,6 +12,8 @@ from typing import Final
 from sdnblock.block import Action, Prefix, Source
 from sdnblock.evidence.sip import SipMessage
 
+_HOST_PART: Final = bytes(8)
+
 REASON_WATCHED: Final = 1
 REASON_FIRST: Final = 2
 REASON_ANSWER: Final = 3
@@ -97,6 +99,16 @@ class SipSeen:
     whole: bool = True
     """Whether its headers, ports and transport are known; False: a request of which somebody
     has told only the method and a few headers."""
+    site: bytes = field(init=False, repr=False, compare=False)
+    """The source's: itself, or its /64 (see :mod:`sdnblock.detect.site`). Many ask for it."""
+    words: tuple[bytes | str, ...] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
+    """For detectors, of a request (see :mod:`sdnblock.detect.words`)."""
+
+    def __post_init__(self) -> None:
+        source = self.source
+        self.site = source if len(source) == 4 else source[:8] + _HOST_PART
 
 
 Evidence = SipSeen | RateCrossed | OutcomeCrossed

@@ -1,10 +1,11 @@
 """SIP messages, as far as detection needs them: hostile input, read fast, never trusted.
 
-One regular expression finds the headers that matter; the rest is skipped. What cannot be
-understood is None, not an error: a parse failure is never evidence by itself. Bounds: heads
-of at most 16 KiB, values of at most 1,024 characters. Where a message can be read in two
-ways, it is read as SIP servers do: a header is only what stands at the beginning of a line
-of the head, which ends with the first empty line.
+A message is read line by line, and lines that were read before are known again: phones say
+nearly the same in each of their messages. What cannot be understood is None, not an error: a
+parse failure is never evidence by itself. Bounds: heads of at most 16 KiB, values of at most
+1,024 characters, and what is remembered of lines. Where a message can be read in two ways, it is
+read as SIP servers do: a header is only what stands at the beginning of a line of the head,
+which ends with the first empty line.
 
 RFC 3261: 7 (messages), 7.3.1 (folding, repeated fields), 7.3.3 (compact forms), 7.5 (leading
 CRLFs), 20 (header fields).
@@ -50,14 +51,13 @@ _AFTER_JUNK = re.compile(rb"(([A-Z][A-Za-z]{1,31}+)%b)" % _REST)
 _LINE_AFTER_JUNK = re.compile(rb"\n%b" % _AFTER_JUNK.pattern)
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _FOLD = re.compile(rb"\r?\n[ \t]++")
-_HEADER = re.compile(
-    r"^(call-id|i|cseq|from|f|to|t|user-agent|server|contact|m|expires|content-length|l"
-    r"|authorization|proxy-authorization|www-authenticate|proxy-authenticate|via|v"
-    r"|session-expires|x)"
-    r"[ \t]*+:[ \t]*+([^\r\n]{0,1024})",
-    re.IGNORECASE | re.MULTILINE | re.ASCII,
-)
-_FULL: Final = {
+_USUAL: Final = (
+    "Call-ID", "CSeq", "From", "To", "User-Agent", "Server", "Contact", "Expires",
+    "Content-Length", "Authorization", "Proxy-Authorization", "WWW-Authenticate",
+    "Proxy-Authenticate", "Via", "Session-Expires",
+)  # fmt: skip
+"""The headers that matter, as nearly everybody writes them."""
+_COMPACT: Final = {
     "i": "call-id",
     "f": "from",
     "t": "to",
@@ -66,15 +66,27 @@ _FULL: Final = {
     "v": "via",
     "x": "session-expires",
 }
-_USUAL: Final = {
-    name: name.lower()
-    for name in (
-        "Call-ID", "CSeq", "From", "To", "User-Agent", "Server", "Contact", "Expires",
-        "Content-Length", "Authorization", "Proxy-Authorization", "WWW-Authenticate",
-        "Proxy-Authenticate", "Via", "Session-Expires",
-    )
-}  # fmt: skip
-"""As nearly everybody writes them: saves two calls a header."""
+_KEYS: Final = {name.lower().encode(): name.lower() for name in _USUAL} | {
+    short.encode(): full for short, full in _COMPACT.items()
+}
+"""Their names in small letters."""
+_NAMES: Final = _KEYS | {name.encode(): name.lower() for name in _USUAL}
+"""The same, and as they are written most often."""
+_SINGULAR: Final = frozenset(
+    {"call-id", "via", "from", "authorization", "proxy-authorization", "www-authenticate",
+     "proxy-authenticate"}
+)  # fmt: skip
+"""What is another in nearly every message, so that there is no use in remembering it."""
+
+Line = tuple[str, str] | None
+"""Name and value of a header; None for a line that does not matter."""
+_KNOWN: Final = 8192
+"""Lines that are remembered, and first lines."""
+_KNOWN_LENGTH: Final = 256
+_NEW: Final = ("", "")
+_lines: Final[dict[bytes, Line]] = {}
+_first_lines: Final[dict[bytes, tuple[str, str, int]]] = {}
+"""Method, URI and status."""
 
 
 @dataclass  # frozen, it would take three times as long to make
@@ -167,6 +179,12 @@ class SipMessage:
         return branch_of(self.first("via"))
 
     @property
+    def transaction(self) -> tuple[str, tuple[int, str], str]:
+        """Call-ID, CSeq and branch, by which a response is known to belong to its request."""
+        get = self.fields.get
+        return get("call-id", ""), _parse_cseq(get("cseq", "")), branch_of(get("via", ""))
+
+    @property
     def content_length(self) -> int:
         """Bytes of the body, as announced; 0 if that cannot be read."""
         text = self.first("content-length")
@@ -223,43 +241,88 @@ def _without_parameters(value: str) -> str:
 
 def parse_message(data: bytes) -> SipMessage | None:
     """The message in a datagram; None if there is none."""
-    start = _START.match(data) or _find_start(data)
+    begin = data.find(b"\n") + 1
+    line = data[:begin]
+    start = _first_lines.get(line)
+    first = 0
     if start is None:
-        return None
-    first, begin = start.span(1)
+        found = _START.match(data) or _find_start(data)
+        if found is None:
+            return None
+        first, begin = found.span(1)
+        start = _read_start(found)
+        if begin == len(line) <= _KNOWN_LENGTH and not first:
+            if len(_first_lines) >= _KNOWN:
+                _first_lines.clear()
+            _first_lines[line] = start
     # The first empty line ends the head. Plain searches are twenty times as fast as patterns.
     limit = first + MAX_HEAD
-    lf, crlf = data.find(b"\n\n", begin - 1, limit), data.find(b"\n\r\n", begin - 1, limit)
-    if lf < 0 and crlf < 0:
-        end = head_end = min(len(data), limit)
-    elif lf < 0 or 0 <= crlf < lf:
-        end, head_end = crlf, crlf + 3
-    else:
+    end = data.find(b"\n\r\n", begin - 1, limit)
+    lf = data.find(b"\n\n", begin - 1, end + 1 if end >= 0 else limit)
+    if lf >= 0:
         end, head_end = lf, lf + 2
-    head = data[begin:end]
-    if b"\n " in head or b"\n\t" in head:
-        head = _FOLD.sub(b" ", head)
+    elif end >= 0:
+        head_end = end + 3
+    else:
+        end = head_end = min(len(data), limit)
     fields: dict[str, str] = {}
-    repeated: tuple[tuple[str, str], ...] = ()
-    for name, value in _HEADER.findall(head.decode("utf-8", "replace")):
-        key = _USUAL.get(name)
-        if key is None:
-            lower = name.lower()
-            key = _FULL.get(lower, lower)
-        if key not in fields:
-            fields[key] = value.rstrip()
-        elif len(repeated) < _REPEATED:
-            repeated += ((key, value.rstrip()),)
-    _, method, uri, status = start.groups()
-    return SipMessage(
+    repeated = _read_head(data[begin:end], fields)
+    junk = len(data[:first].strip(b"\r\n\0 \t")) if first else 0
+    return SipMessage(*start, fields, repeated, junk, head_end)
+
+
+def _read_start(found: re.Match[bytes]) -> tuple[str, str, int]:
+    _, method, uri, status = found.groups()
+    return (
         method.decode("ascii").upper() if method else "",
         uri[:MAX_VALUE].decode("utf-8", "replace") if uri else "",
         int(status) if status else 0,
-        fields,
-        repeated,
-        len(data[:first].strip(b"\r\n\0 \t")) if first else 0,
-        head_end,
     )
+
+
+def _read_head(
+    head: bytes, fields: dict[str, str], folded: bool = True
+) -> tuple[tuple[str, str], ...]:
+    """Reads headers into ``fields``; those that came again are returned. ``folded``: lines may
+    continue on the next one."""
+    repeated: tuple[tuple[str, str], ...] = ()
+    known = _lines
+    for text in head.split(b"\n"):
+        line = known.get(text, _NEW)
+        if line is None:
+            continue
+        if line is _NEW:
+            name, colon, rest = text.partition(b":")
+            key = _NAMES.get(name)
+            if key is None or not colon:
+                if name.startswith((b" ", b"\t")):
+                    if folded and b"\n" + name in head:
+                        fields.clear()
+                        return _read_head(_FOLD.sub(b" ", head), fields, folded=False)
+                    continue
+                key = _KEYS.get(name.rstrip(b" \t").lower()) if colon else None
+                if key is None:
+                    _remember(text, None)
+                    continue
+            value = rest.lstrip(b" \t").decode("utf-8", "replace").rstrip()
+            if "\r" in value or len(value) > MAX_VALUE:
+                value = value.partition("\r")[0][:MAX_VALUE].rstrip()
+            if key not in _SINGULAR:
+                _remember(text, (key, value))
+        else:
+            key, value = line
+        if key not in fields:
+            fields[key] = value
+        elif len(repeated) < _REPEATED:
+            repeated += ((key, value),)
+    return repeated
+
+
+def _remember(text: bytes, line: Line) -> None:
+    if len(text) <= _KNOWN_LENGTH:
+        if len(_lines) >= _KNOWN:
+            _lines.clear()
+        _lines[text] = line
 
 
 def _find_start(data: bytes) -> re.Match[bytes] | None:

@@ -38,7 +38,8 @@ _Mark = tuple[str, str, str, int]
 class _Window:
     begun: float
     requests: int = 0
-    sources: Counter[bytes] = field(default_factory=Counter)
+    sources: dict[bytes, int] = field(default_factory=dict)
+    """Requests of each."""
     proved: set[bytes] = field(default_factory=set)
     methods: Counter[str] = field(default_factory=Counter)
     marks: Counter[_Mark] = field(default_factory=Counter)
@@ -75,7 +76,7 @@ class Crowd:
         """A new request of a remote."""
         if not self._least:
             return
-        site, now = site_of(event.source), event.time
+        site, now = event.site, event.time
         if self._window is None:
             self._window = _Window(now)
         first = self._first.get(site)
@@ -83,10 +84,11 @@ class Crowd:
             first = self._first[site] = now
             if len(self._first) > _MOST:
                 self._first.popitem(last=False)
-        if now - first > _NEW or self._credit.has(event.source, now):
+        if now - first > _NEW or self._credit.of(site, now):
             return
         window = self._window
-        window.sources[site] += 1
+        sources = window.sources
+        sources[site] = sources.get(site, 0) + 1
         window.requests += 1
         if window.requests % _SAMPLE == 1:
             window.methods[event.message.method] += 1

@@ -9,7 +9,7 @@ an alarm that says what to do, and convict nobody.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -69,7 +69,7 @@ class FloodSettings:
 @dataclass(slots=True)
 class _Counts:
     began: float
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: dict[str, int]
     answers: int = 0
     """Answers to challenges of ours: who gives those is no flood, but waits for us."""
     told: set[str] = field(default_factory=set)
@@ -86,6 +86,7 @@ class Floods(Detector):
         self._tenants = shared.tenants
         self._spoofing = shared.spoofing
         self._withheld = 0
+        self._window = settings.window
         self._limits = {name: getattr(settings, name) for name in (*_NAMED.values(), "other")}
         self._limits["messages"] = settings.repeated * max(self._limits.values())
         self._sources: OrderedDict[bytes, _Counts] = OrderedDict()
@@ -141,17 +142,16 @@ class Floods(Detector):
         self._withheld = self._spoofing.withheld
 
     def _count(self, name: str, event: SipSeen) -> Iterable[Finding]:
-        limit = self._limits[name]
-        site, now = site_of(event.source), event.time
+        site, now = event.site, event.time
         counts = self._sources.get(site)
-        if counts is None or not 0 <= now - counts.began < self._settings.window:
-            counts = self._sources[site] = _Counts(now)
+        if counts is None or not 0.0 <= now - counts.began < self._window:
+            counts = self._sources[site] = _Counts(now, dict.fromkeys(self._limits, 0))
             self._sources.move_to_end(site)
             if len(self._sources) > _MOST:
                 self._sources.popitem(last=False)
-        counts.counts[name] += 1
-        count = counts.counts[name]
-        if not limit or count < limit or name in counts.told:
+        counts.counts[name] = count = counts.counts[name] + 1
+        limit = self._limits[name]
+        if count < limit or not limit or name in counts.told:
             return ()
         phones = self._tenants.phones(site, now)
         if count - 2 * counts.answers < limit * phones:

@@ -32,6 +32,9 @@ _TAGS: Final = 8
 _SAMPLED: Final = 300.0
 """Seconds after which a call has ended of which only a switch's samples tell."""
 
+METHODS: Final = frozenset({"INVITE", "UPDATE", "BYE"})
+"""Requests that calls are made of."""
+
 CallKey = tuple[bytes, str]
 """(remote address, Call-ID)."""
 
@@ -104,6 +107,10 @@ class Calls:
         if method != "INVITE" or message.status <= 100:
             return None, None
         invited = self._invited.get((event.destination, message.call_id, number))
+        if invited is not None and message.status in _REFUSED:
+            del self._invited[event.destination, message.call_id, number]
+            begun = self._calls.get(invited.key) is invited
+            return None, self._calls.pop(invited.key) if begun else None
         began = self._progress(invited, event) if invited is not None else None
         call = self._calls.get((event.destination, message.call_id))
         if call is None or invited is None:
@@ -167,10 +174,6 @@ class Calls:
 
     def _progress(self, invited: Call, event: SipSeen) -> Call | None:
         """The call, if it begins with this answer."""
-        status = event.message.status
-        if status in _REFUSED:
-            del self._invited[event.destination, event.message.call_id, event.message.cseq[0]]
-            return None
         if invited.key in self._calls:
             return None
         invited.began = invited.heard = event.time

@@ -18,7 +18,7 @@ from typing import Final
 from sdnblock.block import Action
 from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
-from sdnblock.detect.fraud.calls import Call, CallKey, Calls
+from sdnblock.detect.fraud.calls import METHODS, Call, CallKey, Calls
 from sdnblock.detect.fraud.profiles import ABROAD, Measure, Profile, Profiles
 from sdnblock.detect.fraud.schedule import moment
 from sdnblock.detect.fraud.statistics import Statistics
@@ -69,6 +69,7 @@ class Fraud(Detector):
     """Calls of every user."""
 
     name = NAME
+    begun_methods = METHODS
 
     def __init__(self, settings: FraudSettings, shared: Shared) -> None:
         self._settings = settings
@@ -89,6 +90,11 @@ class Fraud(Detector):
     def response(self, event: SipSeen) -> Iterable[Finding]:
         """An answer of ours."""
         began, ended = self._calls.response(event)
+        return () if began is None and ended is None else self._answered(event, began, ended)
+
+    def _answered(
+        self, event: SipSeen, began: Call | None, ended: Call | None
+    ) -> Iterator[Finding]:
         if began is not None:
             yield from self._begin(began)
         if ended is not None:
@@ -97,8 +103,7 @@ class Fraud(Detector):
     def ours(self, event: SipSeen) -> Iterable[Finding]:
         """A request of ours."""
         ended = self._calls.ours(event) if event.message.is_request else None
-        if ended is not None:
-            yield from self._end(ended, event.time)
+        return self._end(ended, event.time) if ended is not None else ()
 
     def outcome(self, outcome: Outcome) -> Iterable[Finding]:
         """The same answer once more, with what it proves. An answered call whose source is not

@@ -1,0 +1,52 @@
+"""What a request says that phones say again and again: who has looked at it once, and found
+nothing wrong with it, need not look again."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from sdnblock.evidence.events import SipSeen
+
+_TAG: Final = re.compile(r"[A-Za-z0-9._~+-]*")
+_LONGEST: Final = 512
+"""Characters beyond which nobody should remember them."""
+_MOST: Final = 20_000
+
+
+def words_of(event: SipSeen) -> tuple[bytes | str, ...] | None:
+    """Where a request goes, and all that it says of itself and of whom it is about. None where
+    it says more than phones do, or is in a dialog: then it is another each time."""
+    message = event.message
+    if message.repeated:
+        return None
+    get = message.fields.get
+    to, contact, agent = get("to", ""), get("contact", ""), get("user-agent", "")
+    sender, uri = without_tag(get("from", "")), message.uri
+    if len(uri) + len(sender) + len(to) + len(contact) + len(agent) > _LONGEST:
+        return None
+    if "tag" in to or "tag" in to.lower():
+        return None
+    return (event.destination, message.method, uri, sender, to, contact, agent)
+
+
+def without_tag(value: str) -> str:
+    """A From or To without a tag that is nothing but letters and figures."""
+    head, found, tag = value.rpartition(";tag=")
+    return head if found and (tag.isalnum() or _TAG.fullmatch(tag)) else value
+
+
+class Harmless:
+    """Words in which somebody found nothing wrong; bounded."""
+
+    def __init__(self) -> None:
+        self._words: set[tuple[bytes | str, ...] | None] = set()
+        self.has = self._words.__contains__
+        """Whether it found nothing wrong in these."""
+
+    def add(self, words: tuple[bytes | str, ...] | None) -> None:
+        """It has."""
+        if words is not None:
+            if len(self._words) >= _MOST:
+                self._words.clear()
+            self._words.add(words)
