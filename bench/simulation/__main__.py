@@ -35,13 +35,14 @@ def simulate(size: int, seed: int, jobs: int) -> Tally:
     addresses = -(-size // (shards * DAYS)) + 40
     total = Tally()
     work = [(f"{seed}-{shard}", addresses, DAYS) for shard in range(shards)]
-    if jobs == 1 or shards == 1:
-        for each in work:
-            total.add(run(*each))
-        return total
     with ProcessPoolExecutor(jobs) as pool:
         for tally in pool.map(run, *zip(*work, strict=True)):
             total.add(tally)
+            # It takes long: whoever watches, or stops it, knows how far it came.
+            print(
+                f"  {total.source_days:,} source-days, false blocks: {_list(total.false)}",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
     return total
 
 
