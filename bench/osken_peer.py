@@ -45,7 +45,7 @@ class Filler(OSKenApp):  # type: ignore[misc]  # os-ken has no types
         datapath.send_barrier()
 
     @set_ev_cls(  # type: ignore[untyped-decorator]
-        ofp_event.EventOFPBarrierReply, (CONFIG_DISPATCHER, MAIN_DISPATCHER)
+        ofp_event.EventOFPBarrierReply, [CONFIG_DISPATCHER, MAIN_DISPATCHER]
     )
     def filled(self, event: Any) -> None:
         """The switch has done everything."""

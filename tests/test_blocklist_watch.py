@@ -131,14 +131,14 @@ def test_a_notice_that_two_writers_share_is_read_within_a_second() -> None:
 async def test_plain_zadds_among_a_hundred_thousand(server: RedisServer, store: Store) -> None:
     """Told within a second, whether or not our own writers are busy on the same key.
 
-    Where reading takes longer than is usual (0.1 s), within so many times as long.
+    Where the first reading takes longer than half a second (0.3 s is usual), within twice as long.
     """
     hosts = [Source(bytes([11, i >> 16, i >> 8 & 255, i & 255])) for i in range(100_000)]
     await store.add([claim(host) for host in hosts])
     async with following(server.settings()) as told:
         began = time.monotonic()
         await told.ready()
-        promise = max(1.0, 10 * (time.monotonic() - began))
+        promise = max(1.0, 2 * (time.monotonic() - began))
         assert told.claims[FEED].keys() == set(hosts)
         for number in range(5):
             target = Source(bytes([198, 51, 100, number]))
@@ -317,7 +317,7 @@ async def test_purging_costs_no_news_and_no_reading(server: RedisServer, store: 
 
 
 async def test_the_watcher_never_holds_the_loop(server: RedisServer, store: Store) -> None:
-    """While 100,000 claims are read, another task runs at least every 40 ms (idle: 2).
+    """While 100,000 claims are read, another task runs at least every 10 ms (idle: 3).
 
     By the thread's CPU time, so that what else the machine does is not counted; nor is the
     collection of what a thousand tests before this one have left.
@@ -342,7 +342,7 @@ async def test_the_watcher_never_holds_the_loop(server: RedisServer, store: Stor
     finally:
         gc.unfreeze()
     gaps.sort()
-    assert gaps[-5] < 0.040, gaps[-5:]
+    assert gaps[-5] < 0.010, gaps[-5:]
 
 
 @pytest.mark.parametrize("seed", range(4))
