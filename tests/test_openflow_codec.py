@@ -15,7 +15,7 @@ from os_ken.ofproto import ofproto_v1_3_parser as messages
 from os_ken.ofproto.ofproto_parser import msg as read_message
 from os_ken.ofproto.ofproto_protocol import ProtocolDesc
 
-from sdnblock.block import Action, Flow, Prefix, Source, Target, format_address, parse_target
+from sdnblock.block import UDP, Action, Flow, Prefix, Source, Target, format_address, parse_target
 from sdnblock.switches.driver import FailureKind
 from sdnblock.switches.openflow import answers, flows, matches, refusals, requests
 from tests.openflow_kit import prefixes, sources, targets
@@ -72,7 +72,8 @@ def test_os_ken_reads_our_flow_mods(
     )
     found = by_os_ken(raw)
     assert (found.xid, found.table_id, found.command) == (77, 0, of.OFPFC_ADD)
-    assert (found.cookie, found.cookie_mask) == (flows.COOKIE | 1, 0)
+    cookies = {flows.block_cookie(share) for share in range(flows.SHARES)}
+    assert found.cookie in cookies and found.cookie_mask == 0
     assert found.buffer_id == of.OFP_NO_BUFFER
     assert found.flags == of.OFPFF_RESET_COUNTS | of.OFPFF_SEND_FLOW_REM
     fields = dict(found.match.items())
@@ -139,6 +140,26 @@ def test_statistics_are_read_as_os_ken_reads_them(rows: list[tuple[Target, Actio
     assert [matches.parse_target(each.match) for each in found] == [row[0] for row in rows]
     assert [flows.parse_block(each.instructions)[0] for each in found] == [r[1] for r in rows]
     assert [(each.packets, each.bytes) for each in found] == [(n, n * 60) for n in range(len(rows))]
+
+
+def test_blocks_are_spread_over_cookies_that_are_all_ours() -> None:
+    """Neighbouring addresses, one prefix after the other, flows of one attacker: evenly."""
+    cookies = [flows.block_cookie(share) for share in range(flows.SHARES)]
+    assert len(set(cookies)) == flows.SHARES
+    for cookie in cookies:
+        assert cookie & flows.COOKIE_MASK == flows.COOKIE
+        assert flows.use_of(cookie) == flows.Use.BLOCK
+    hosts: list[Target] = [Source((0x0B000000 + n).to_bytes(4, "big")) for n in range(3200)]
+    prefixes: list[Target] = [Prefix((n << 8).to_bytes(4, "big"), 24) for n in range(1, 3201)]
+    attacker, server = bytes((203, 0, 113, 7)), bytes((198, 51, 100, 9))
+    calls: list[Target] = [Flow(UDP, attacker, n, server, 5060) for n in range(1, 3201)]
+    for many in (hosts, prefixes, calls):
+        counts = dict.fromkeys(cookies, 0)
+        for target in many:
+            match = matches.target_match(target)
+            raw = flows.flow_mod(flows.Command.ADD, flows.Use.BLOCK, 1, 1, match, b"", 1)
+            counts[int.from_bytes(raw[8:16], "big")] += 1
+        assert max(counts.values()) < 250
 
 
 def test_changes_and_deletions_name_our_cookie() -> None:

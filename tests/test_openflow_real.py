@@ -236,6 +236,26 @@ async def test_counters_agree_to_the_packet(switch: Vswitch) -> None:
         assert verdict["passed"] >= 48 and verdict["allowed"] == 0
 
 
+async def test_every_blocks_counters_are_read_also_those_of_an_older_version(
+    switch: Vswitch,
+) -> None:
+    """Which gave all blocks one cookie."""
+    hosts: set[Target] = {Source(bytes((11, 0, n >> 8, n & 255))) for n in range(1, 1001)}
+    old = parse_target("11.0.200.1")
+    async with driving(switch) as driver:
+        assert (await driver.read_installed()).blocks == {}
+        await switch.ofctl(
+            "add-flow",
+            "cookie=0x73646e626c6f6b01,table=1,priority=35000,ip,nw_src=11.0.200.1,actions=drop",
+        )
+        assert (await driver.read_installed()).blocks == {old: Action.DROP}
+        assert await driver.write([block(host) for host in hosts]) == []
+        found = [count.target async for counts in driver.read_counters() for count in counts]
+        assert len(found) == len(set(found)) == 1001 and set(found) == hosts | {old}
+        assert await driver.write([block(old, op=Op.DELETE)]) == []
+        assert set((await driver.read_installed()).blocks) == hosts
+
+
 async def test_limit_lets_a_little_through(switch: Vswitch) -> None:
     settings = settings_for(switch, limit_rate=2, limit_burst=2)
     async with driving(switch, settings) as driver:

@@ -12,7 +12,7 @@ from typing import Final
 from sdnblock.block import PROTOCOLS, Action, Flow, Source, Target
 from sdnblock.switches.openflow import answers, questions, tables
 from sdnblock.switches.openflow.channel import Refused
-from sdnblock.switches.openflow.flows import FlowStats, Use
+from sdnblock.switches.openflow.flows import FlowStats, Use, use_of
 from sdnblock.switches.openflow.found import is_ours, read_flows, read_held
 from sdnblock.switches.openflow.matches import BadMatch, parse_port
 from sdnblock.switches.openflow.meters import Meters
@@ -36,7 +36,7 @@ async def read_packet_counters(multipart: Multipart, meters: Meters) -> dict[str
         async for stats in read_flows(multipart, questions.table(table)):
             if not is_ours(stats.cookie):
                 continue
-            use = stats.cookie & 0xFF
+            use = use_of(stats.cookie)
             if use in (Use.SIP_IN, Use.SIP_OUT):
                 _count_port(stats, ports)
             elif table == tables.FILTER:

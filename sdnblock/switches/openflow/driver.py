@@ -32,13 +32,13 @@ from sdnblock.switches.openflow.budgets import copies_of
 from sdnblock.switches.openflow.channel import Channel
 from sdnblock.switches.openflow.counters import read_packet_counters
 from sdnblock.switches.openflow.entries import Entries, Limits
-from sdnblock.switches.openflow.flows import BadAnswer, Use
+from sdnblock.switches.openflow.flows import SHARES, BadAnswer, Use, use_of
 from sdnblock.switches.openflow.found import is_ours, read_flows
 from sdnblock.switches.openflow.inventory import Inventory, read_inventory
 from sdnblock.switches.openflow.listener import Listener
 from sdnblock.switches.openflow.matches import BadMatch, parse_target
 from sdnblock.switches.openflow.pipeline import key, wanted
-from sdnblock.switches.openflow.questions import BLOCKS, Question
+from sdnblock.switches.openflow.questions import Question, blocks
 from sdnblock.switches.openflow.role import Role
 from sdnblock.switches.openflow.settle import Settler
 from sdnblock.switches.settings import SwitchSettings
@@ -47,9 +47,9 @@ _PATIENCE: Final = 3600.0
 """Seconds that a switch which was there before, or did not come in time, is waited for."""
 _COUNTS: Final = 500
 _REASONS: Final = {
-    Use.BLOCK.cookie: REASON_WATCHED,
-    Use.FIRST.cookie: REASON_FIRST,
-    Use.SIP_OUT.cookie: REASON_ANSWER,
+    int(Use.BLOCK): REASON_WATCHED,
+    int(Use.FIRST): REASON_FIRST,
+    int(Use.SIP_OUT): REASON_ANSWER,
 }
 _log = logging.getLogger(__name__)
 
@@ -186,14 +186,15 @@ class OpenFlowDriver:
         """Counters of every installed block entry, at most some hundreds in a list."""
         found: list[Count] = []
         with self._reading():
-            async for stats in read_flows(self._present().channel.multipart, BLOCKS):
-                try:
-                    found.append(Count(parse_target(stats.match), stats.packets, stats.bytes))
-                except BadMatch:
-                    continue  # reading what is installed deals with it
-                if len(found) >= _COUNTS:
-                    yield found
-                    found = []
+            for share in range(SHARES):
+                async for stats in read_flows(self._present().channel.multipart, blocks(share)):
+                    try:
+                        found.append(Count(parse_target(stats.match), stats.packets, stats.bytes))
+                    except BadMatch:
+                        continue  # reading what is installed deals with it
+                    if len(found) >= _COUNTS:
+                        yield found
+                        found = []
         if found:
             yield found
 
@@ -240,7 +241,7 @@ class OpenFlowDriver:
             raise SwitchLost(f"{self._label}: {error}") from None
 
     def _on_packet(self, packet: PacketIn) -> None:
-        reason = _REASONS.get(packet.cookie)
+        reason = _REASONS.get(use_of(packet.cookie)) if is_ours(packet.cookie) else None
         if reason is not None:
             frame = packet.frame[: self._settings.sample_bytes or None]
             self._queue.put(FirstPacket(self.name, packet.port, reason, frame, time.time()))

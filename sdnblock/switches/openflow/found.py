@@ -17,6 +17,7 @@ from sdnblock.switches.openflow.flows import (
     Use,
     parse_block,
     parse_stats,
+    use_of,
 )
 from sdnblock.switches.openflow.matches import (
     BadMatch,
@@ -83,7 +84,7 @@ def is_ours(cookie: int) -> bool:
 
 def read_held(stats: FlowStats, owns: Callable[[int], bool]) -> Held:
     """A block or an allow entry. Raises BadMatch for a flow that is none, or is not as ours are."""
-    use = stats.cookie & 0xFF
+    use = use_of(stats.cookie)
     target = parse_target(stats.match)
     if stats.table != tables.FILTER or use not in (Use.BLOCK, Use.ALLOW):
         raise BadMatch("no block, and no allow entry")
@@ -100,7 +101,7 @@ def read_held(stats: FlowStats, owns: Callable[[int], bool]) -> Held:
 def _sort(stats: FlowStats, owns: Callable[[int], bool], found: Found) -> None:
     if not is_ours(stats.cookie):
         _foreign(stats, found)
-    elif stats.cookie & 0xFF in _SETTINGS:
+    elif use_of(stats.cookie) in _SETTINGS:
         found.settings.append(stats)
     else:
         try:

@@ -12,7 +12,7 @@ from typing import Final
 from sdnblock.block import Target, parse_target
 from sdnblock.errors import SwitchError, TargetError
 from sdnblock.switches.openflow import requests, tables
-from sdnblock.switches.openflow.flows import Use
+from sdnblock.switches.openflow.flows import SHARES, block_cookie
 from sdnblock.switches.openflow.matches import target_match
 from sdnblock.switches.openflow.requests import Build
 
@@ -23,7 +23,10 @@ _PLAIN: Final[Mapping[str, Build]] = {
     "meter features": requests.meter_features,
     "meters": requests.meter_configs,
     "meter counters": requests.meter_stats,
-    "blocks": partial(requests.flow_stats, table=tables.FILTER, cookie=Use.BLOCK.cookie),
+    **{
+        f"blocks {n}": partial(requests.flow_stats, table=tables.FILTER, cookie=block_cookie(n))
+        for n in range(SHARES)
+    },
     **{f"table {n}": partial(requests.flow_stats, table=n) for n in range(tables.COUNT)},
 }
 
@@ -62,8 +65,11 @@ TABLE_FEATURES: Final = Question("table features")
 METER_FEATURES: Final = Question("meter features")
 METERS: Final = Question("meters")
 METER_COUNTERS: Final = Question("meter counters")
-BLOCKS: Final = Question("blocks")
-"""The flows of all blocks."""
+
+
+def blocks(share: int) -> Question:
+    """The flows of one share of the blocks."""
+    return Question(f"blocks {share}")
 
 
 def table(number: int) -> Question:
