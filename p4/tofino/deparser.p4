@@ -26,12 +26,12 @@ control SdnblockIngressDeparser(packet_out packet,
                                 inout headers_t hdr,
                                 in ingress_metadata_t meta,
                                 in ingress_intrinsic_metadata_for_deparser_t deparse) {
-    Mirror(COPY_MIRROR) mirror;
-    Resubmit(AGAIN_RESUBMIT) resubmit;
+    Mirror() mirror;
+    Resubmit() resubmit;
     @id(0xa6125d) @name(".request_rate_t")
-    Digest<request_rate_t>(REQUEST_RATE_DIGEST) request_rate;
+    Digest<request_rate_t>() request_rate;
     @id(0x3bd2b5) @name(".outcome_t")
-    Digest<outcome_t>(OUTCOME_DIGEST) outcome;
+    Digest<outcome_t>() outcome;
 
     apply {
         if (deparse.mirror_type == COPY_MIRROR) {

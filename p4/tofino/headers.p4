@@ -83,6 +83,10 @@ struct tofino_t {
     bit<8> colour;             // of the meter that a limit asked
     bit<8> sample_colour;
 
+    bit<1> is_request;         // of a stranger
+    bit<1> is_final;           // a final response of ours
+    bit<1> is_challenge;       // 401 or 407
+
     int<32> memory;            // of the walk
     int<32> forgotten;         // now less that
     int<32> hold;

@@ -126,18 +126,16 @@ control Sample(inout ingress_metadata_t meta,
         if (meta.common.verdict == VERDICT_WATCHED) {
             meta.tofino.reason = REASON_WATCHED;
             meta.tofino.sample_colour = sample_meter.execute(0);
-        } else if (meta.tofino.first_packets != 0 && meta.common.is_sip == 1
+        } else if (meta.tofino.first_packets != 0
                    && meta.common.verdict == VERDICT_PASSED) {
-            if (meta.common.trusted == 0 && meta.common.kind >= FIRST_REQUEST
-                && meta.common.kind <= LAST_REQUEST) {
+            if (meta.tofino.is_request == 1) {
                 meta.tofino.first_mine = take.execute(meta.tofino.slot);
                 if (meta.tofino.first_mine == 1) {
                     meta.tofino.first_within = one_more.execute(meta.tofino.slot);
                 } else {
                     meta.tofino.first_within = first.execute(meta.tofino.slot);
                 }
-            } else if (meta.common.trusted == 1 && meta.common.kind >= FIRST_FINAL
-                       && meta.common.kind <= LAST_FINAL) {
+            } else if (meta.tofino.is_final == 1) {
                 meta.tofino.first_mine = is_mine.execute(meta.tofino.slot);
                 if (meta.tofino.first_mine == 1) {
                     meta.tofino.first_within = look.execute(meta.tofino.slot);

@@ -27,6 +27,7 @@ typedef bit<32> ticks_t;  // of 1.049 ms; 1.024 on other targets
 #include "remote.p4"
 #include "blocks.p4"
 #include "../include/kind.p4"
+#include "kinds.p4"
 #include "walk.p4"
 #include "verdict.p4"
 #include "message.p4"
@@ -76,6 +77,7 @@ control SdnblockIngress(inout headers_t hdr,
     Remote() remote;
     Blocks() blocks;
     Kind() kind;
+    Kinds() kinds;
     Walk() walk;
     Verdict() verdict;
     Message() message;
@@ -98,6 +100,7 @@ control SdnblockIngress(inout headers_t hdr,
             if (meta.common.has_message == 1) {
                 kind.apply(meta.common);
             }
+            kinds.apply(meta);
             if (meta.common.trusted == 0) {
                 blocks.apply(hdr, meta);
             }

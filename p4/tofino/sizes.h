@@ -44,4 +44,15 @@
 #define SIZE_PREFIX_V6 4096
 #endif
 
+#ifdef MIX_ALLOW
+#undef SIZE_ALLOW_V4
+#undef SIZE_ALLOW_V6
+#define SIZE_ALLOW_V4 MIX_ALLOW
+#define SIZE_ALLOW_V6 MIX_ALLOW
+#endif
+#ifdef MIX_SLOTS
+#undef SIZE_SLOTS
+#define SIZE_SLOTS MIX_SLOTS
+#endif
+
 #endif

@@ -19,8 +19,9 @@ struct key_t {
 }
 
 // When the last answer was, in its upper 30 bits; the lower two mark it.
-const int<32> STAMP = 3;           // a challenge, and the most that these bits say
-const int<32> STAMP_CHALLENGE = 2; // less that: another answer
+const bit<2> STAMP = 3;        // a challenge, and the most that these bits say
+const bit<2> STAMP_OTHER = 1;  // another answer
+const int<32> STAMP_CHALLENGE = 2;  // what is between the two
 
 // Controller's ticks (1.024 ms, here 1.049) to units, up to 39 hours.
 #define TICK_SHIFT 4
@@ -171,6 +172,19 @@ control Walk(inout ingress_metadata_t meta,
         size = SIZE_OUTCOME;
     }
 
+    @hidden
+    action subtract() {
+        meta.tofino.missing = meta.common.walk_threshold |-| meta.tofino.score;
+    }
+
+    // A step of its own: a condition does not subtract.
+    @hidden
+    table missing {
+        actions = { subtract; }
+        const default_action = subtract();
+        size = 1;
+    }
+
     apply {
         outcome_policy.apply();
         if (meta.common.walk_memory[TICKS_MAX_BITS] == 0) {
@@ -185,12 +199,12 @@ control Walk(inout ingress_metadata_t meta,
         }
         meta.tofino.forgotten = meta.tofino.now - meta.tofino.memory;
         meta.tofino.hold_end = meta.tofino.now + meta.tofino.hold;
-        meta.tofino.stamp = meta.tofino.now | STAMP;
+        meta.tofino.stamp = (int<32>)(((bit<32>)meta.tofino.now)[31:2] ++ STAMP);
         if (meta.again.isValid()) {
             // The second pass.
             if (meta.again.claim == 1) {
                 if (meta.again.challenged == 0) {
-                    meta.tofino.stamp = meta.tofino.stamp - STAMP_CHALLENGE;
+                    meta.tofino.stamp = (int<32>)(((bit<32>)meta.tofino.now)[31:2] ++ STAMP_OTHER);
                 }
                 claim_remote.execute(meta.tofino.slot);
                 claim_last.execute(meta.tofino.slot);
@@ -209,16 +223,15 @@ control Walk(inout ingress_metadata_t meta,
                 if (meta.tofino.mine == 1 && meta.common.walk_threshold != 0) {
                     meta.common.held = is_held.execute(meta.tofino.slot);
                 }
-            } else if (meta.common.walk_threshold != 0 && meta.common.is_sip == 1
-                       && meta.common.kind >= FIRST_FINAL && meta.common.kind <= LAST_FINAL) {
+            } else if (meta.common.walk_threshold != 0 && meta.tofino.is_final == 1) {
                 if (meta.tofino.mine == 0) {
                     meta.tofino.others = look.execute(meta.tofino.slot);
-                } else if (meta.common.kind == KIND_401 || meta.common.kind == KIND_407) {
+                } else if (meta.tofino.is_challenge == 1) {
                     meta.tofino.walked = challenge.execute(meta.tofino.slot);
                 } else {
                     meta.tofino.walked = answer.execute(meta.tofino.slot);
                 }
-                if (meta.common.kind == KIND_401 || meta.common.kind == KIND_407) {
+                if (meta.tofino.is_challenge == 1) {
                     meta.tofino.challenged = 1;
                 }
                 outcome.apply();
@@ -234,7 +247,7 @@ control Walk(inout ingress_metadata_t meta,
                         lower.execute(meta.tofino.slot);
                     }
                 }
-                meta.tofino.missing = meta.common.walk_threshold |-| meta.tofino.score;
+                missing.apply();
                 if (meta.tofino.up != 0 && meta.tofino.missing == 0) {
                     meta.tofino.crossed = 1;
                     deparse.resubmit_type = AGAIN_RESUBMIT;

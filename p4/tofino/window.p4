@@ -7,7 +7,7 @@
 
 struct start_t {
     int<32> time;
-    bit<32> used;  // 0: by nobody yet
+    int<32> used;  // 0: by nobody yet; both halves have one type
 }
 
 control RequestWindow(inout ingress_metadata_t meta,
@@ -23,7 +23,7 @@ control RequestWindow(inout ingress_metadata_t meta,
         void apply(inout start_t value, out bit<32> is_open) {
             is_open = 0;
             if (value.time - meta.tofino.window_begin > 0 && value.time - meta.tofino.now <= 0) {
-                is_open = value.used;
+                is_open = (bit<32>)value.used;
             } else {
                 value.time = meta.tofino.now;
             }
@@ -83,10 +83,8 @@ control RequestWindow(inout ingress_metadata_t meta,
             meta.tofino.window = UNITS_MAX;
         }
         meta.tofino.window_begin = meta.tofino.now - meta.tofino.window;
-        if (meta.common.trusted == 0 && meta.common.dropped == 0
-            && meta.common.request_threshold != 0 && meta.common.is_sip == 1
-            && meta.common.allowed == 0
-            && meta.common.kind >= FIRST_REQUEST && meta.common.kind <= LAST_REQUEST) {
+        if (meta.common.request_threshold != 0 && meta.tofino.is_request == 1
+            && meta.common.allowed == 0) {
             meta.tofino.window_open = enter.execute(meta.tofino.slot);
             if (meta.tofino.window_open == 0) {
                 take.execute(meta.tofino.slot);
