@@ -11,29 +11,32 @@
 
 #ifdef ACTIONS_ONCE
 #define OWN(table_, action_) action_
-#define ALLOW_ACTION(table_)
-#define BLOCK_ACTIONS(table_, verdict_)
+#define ALLOW_ACTION(table_, hit_)
+#define BLOCK_ACTIONS(table_, verdict_, hit_)
 #else
 #define OWN(table_, action_) table_##_##action_
 
-#define ALLOW_ACTION(table_) \
+#define ALLOW_ACTION(table_, hit_) \
     @id(ID_ALLOW) @name(".allow") \
     action OWN(table_, allow)() { \
         table_##_counter.count(FCS_BYTES); \
+        meta.tofino.hit_ = 1; \
         meta.common.allowed = 1; \
         meta.common.verdict = VERDICT_ALLOWED; \
     }
 
-#define BLOCK_ACTIONS(table_, verdict_) \
+#define BLOCK_ACTIONS(table_, verdict_, hit_) \
     @id(ID_DROP) @name(".drop") \
     action OWN(table_, drop)() { \
         table_##_counter.count(FCS_BYTES); \
+        meta.tofino.hit_ = 1; \
         meta.common.dropped = 1; \
         meta.common.verdict = verdict_; \
     } \
     @id(ID_LIMIT) @name(".limit") \
     action OWN(table_, limit)(@name("meter") bit<16> cell) { \
         table_##_counter.count(FCS_BYTES); \
+        meta.tofino.hit_ = 1; \
         meta.common.limited = 1; \
         meta.common.meter_index = cell; \
         meta.common.verdict = VERDICT_LIMITED; \
@@ -41,6 +44,7 @@
     @id(ID_WATCH) @name(".watch") \
     action OWN(table_, watch)() { \
         table_##_counter.count(FCS_BYTES); \
+        meta.tofino.hit_ = 1; \
         meta.common.watched = 1; \
         meta.common.verdict = VERDICT_WATCHED; \
     }
@@ -48,7 +52,7 @@
 
 #define COUNTER(id_, name_, table_) \
     @id(id_) @name(name_) \
-    DirectCounter<bit<64>>(CounterType_t.PACKETS_AND_BYTES) table_##_counter;
+    DirectCounter<bit<36>>(CounterType_t.PACKETS_AND_BYTES) table_##_counter;
 
 #define BLOCKS(table_) \
     actions = { OWN(table_, drop); OWN(table_, limit); OWN(table_, watch); \
@@ -77,14 +81,14 @@ control Blocks(in headers_t hdr, inout ingress_metadata_t meta) {
     action watch() { }
 #endif
 
-    ALLOW_ACTION(allow_v4)
-    ALLOW_ACTION(allow_v6)
-    BLOCK_ACTIONS(flow_v4, VERDICT_DROPPED_FLOW)
-    BLOCK_ACTIONS(flow_v6, VERDICT_DROPPED_FLOW)
-    BLOCK_ACTIONS(source_v4, VERDICT_DROPPED_SOURCE)
-    BLOCK_ACTIONS(source_v6, VERDICT_DROPPED_SOURCE)
-    BLOCK_ACTIONS(prefix_v4, VERDICT_DROPPED_PREFIX)
-    BLOCK_ACTIONS(prefix_v6, VERDICT_DROPPED_PREFIX)
+    ALLOW_ACTION(allow_v4, hit4)
+    ALLOW_ACTION(allow_v6, hit6)
+    BLOCK_ACTIONS(flow_v4, VERDICT_DROPPED_FLOW, hit4)
+    BLOCK_ACTIONS(flow_v6, VERDICT_DROPPED_FLOW, hit6)
+    BLOCK_ACTIONS(source_v4, VERDICT_DROPPED_SOURCE, hit4)
+    BLOCK_ACTIONS(source_v6, VERDICT_DROPPED_SOURCE, hit6)
+    BLOCK_ACTIONS(prefix_v4, VERDICT_DROPPED_PREFIX, hit4)
+    BLOCK_ACTIONS(prefix_v6, VERDICT_DROPPED_PREFIX, hit6)
 
     @id(ID_ALLOW_V4) @name(".allow_v4")
     table allow_v4 {
@@ -95,6 +99,7 @@ control Blocks(in headers_t hdr, inout ingress_metadata_t meta) {
         counters = allow_v4_counter;
     }
 
+    @ignore_table_dependency(".allow_v4")
     @id(ID_ALLOW_V6) @name(".allow_v6")
     table allow_v6 {
         key = { hdr.ipv6.source: lpm @name("source"); }
@@ -118,6 +123,7 @@ control Blocks(in headers_t hdr, inout ingress_metadata_t meta) {
         BLOCKS(flow_v4)
     }
 
+    @ignore_table_dependency(".flow_v4")
     @id(ID_FLOW_V6) @name(".flow_v6")
     table flow_v6 {
         key = {
@@ -138,6 +144,7 @@ control Blocks(in headers_t hdr, inout ingress_metadata_t meta) {
         BLOCKS(source_v4)
     }
 
+    @ignore_table_dependency(".source_v4")
     @id(ID_SOURCE_V6) @name(".source_v6")
     table source_v6 {
         key = { hdr.ipv6.source: exact @name("source"); }
@@ -152,6 +159,7 @@ control Blocks(in headers_t hdr, inout ingress_metadata_t meta) {
         BLOCKS(prefix_v4)
     }
 
+    @ignore_table_dependency(".prefix_v4")
     @id(ID_PREFIX_V6) @name(".prefix_v6")
     table prefix_v6 {
         key = { hdr.ipv6.source: lpm @name("source"); }
@@ -159,27 +167,31 @@ control Blocks(in headers_t hdr, inout ingress_metadata_t meta) {
         BLOCKS(prefix_v6)
     }
 
+    // A packet that comes a second time is of the trusted side.
     apply {
-        if (hdr.ipv4.isValid()) {
-            if (allow_v4.apply().miss) {
-                if (flow_v4.apply().miss) {
-                    if (source_v4.apply().miss) {
-                        if (prefix_v4.apply().miss) {
-                            meta.common.unblocked = 1;
-                        }
-                    }
-                }
-            }
-        } else if (hdr.ipv6.isValid()) {
-            if (allow_v6.apply().miss) {
-                if (flow_v6.apply().miss) {
-                    if (source_v6.apply().miss) {
-                        if (prefix_v6.apply().miss) {
-                            meta.common.unblocked = 1;
-                        }
-                    }
-                }
-            }
+        if (hdr.ipv4.isValid() && meta.common.trusted == 0) {
+            allow_v4.apply();
+        }
+        if (hdr.ipv6.isValid() && meta.common.trusted == 0) {
+            allow_v6.apply();
+        }
+        if (hdr.ipv4.isValid() && meta.common.trusted == 0 && meta.tofino.hit4 == 0) {
+            flow_v4.apply();
+        }
+        if (hdr.ipv6.isValid() && meta.common.trusted == 0 && meta.tofino.hit6 == 0) {
+            flow_v6.apply();
+        }
+        if (hdr.ipv4.isValid() && meta.common.trusted == 0 && meta.tofino.hit4 == 0) {
+            source_v4.apply();
+        }
+        if (hdr.ipv6.isValid() && meta.common.trusted == 0 && meta.tofino.hit6 == 0) {
+            source_v6.apply();
+        }
+        if (hdr.ipv4.isValid() && meta.common.trusted == 0 && meta.tofino.hit4 == 0) {
+            prefix_v4.apply();
+        }
+        if (hdr.ipv6.isValid() && meta.common.trusted == 0 && meta.tofino.hit6 == 0) {
+            prefix_v6.apply();
         }
     }
 }

@@ -44,7 +44,8 @@ control SdnblockIngressDeparser(packet_out packet,
                                      meta.tofino.challenged });
         }
         if (deparse.digest_type == REQUEST_RATE_DIGEST) {
-            request_rate.pack({ meta.common.remote, meta.tofino.requests, meta.tofino.port });
+            request_rate.pack({ meta.common.remote, meta.common.request_threshold,
+                                meta.tofino.port });
         }
         if (deparse.digest_type == OUTCOME_DIGEST) {
             outcome.pack({ meta.common.remote, meta.again.score, meta.tofino.port });

@@ -75,11 +75,18 @@ struct tofino_t {
     bit<16> length;            // of the payload, as the headers say
 
     int<32> now;
+    bit<1> has_remote;
     bit<32> key_high;          // of the remote, whole, in 64 bits
     bit<32> key_low;
     bit<16> slot;
     bit<4> network;
 
+    bit<1> hit4;               // by an entry that says what is done, or by the allow list
+    bit<1> hit6;
+    bit<1> held_acts;          // held, and that has consequences
+    bit<1> first_asked;        // a request that may be among the first
+    bit<1> first_answered;     // an answer to such
+    bit<1> windowed;           // a request that the window counts if it is not dropped
     bit<8> colour;             // of the meter that a limit asked
     bit<8> sample_colour;
 
@@ -107,7 +114,6 @@ struct tofino_t {
     int<32> window_begin;
     bit<32> window_open;
     bit<1> window_mine;
-    bit<16> requests;
 
     bit<32> first_packets;
     bit<8> epoch_shift;

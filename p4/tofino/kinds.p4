@@ -26,6 +26,7 @@ control Kinds(inout ingress_metadata_t meta) {
     action challenge() {
         meta.tofino.is_final = 1;
         meta.tofino.is_challenge = 1;
+        meta.tofino.challenged = 1;
     }
 
     @hidden

@@ -13,7 +13,8 @@ control Message(in ingress_metadata_t meta) {
     Counter<bit<64>, bit<6>>(SIZE_MESSAGE_COUNTER, CounterType_t.PACKETS_AND_BYTES) message_out;
 
     apply {
-        if (meta.common.is_sip == 1 && meta.common.has_message == 1) {
+        if (meta.common.is_sip == 1 && meta.common.has_message == 1
+            && meta.common.dropped == 0 && meta.tofino.colour != RED) {
             if (meta.common.trusted == 1) {
                 message_out.count(meta.common.kind[5:0], FCS_BYTES);
             } else {

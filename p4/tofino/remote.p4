@@ -18,6 +18,7 @@ control Remote(in headers_t hdr, in ingress_intrinsic_metadata_from_parser_t par
     action ipv4(bit<32> address) {
         meta.common.remote = 80w0 ++ 16w0xffff ++ address;
         meta.tofino.key_high = 0xffff;
+        meta.tofino.has_remote = 1;
         meta.tofino.key_low = address;
     }
 
@@ -25,24 +26,24 @@ control Remote(in headers_t hdr, in ingress_intrinsic_metadata_from_parser_t par
     action ipv6(bit<128> address) {
         meta.common.remote = address[127:64] ++ 64w0;
         meta.tofino.key_high = address[127:96];
+        meta.tofino.has_remote = 1;
         meta.tofino.key_low = address[95:64];
     }
 
     apply {
+        if (hdr.ipv4.isValid() && meta.common.trusted == 1) {
+            ipv4(hdr.ipv4.destination);
+        } else if (hdr.ipv4.isValid()) {
+            ipv4(hdr.ipv4.source);
+        } else if (hdr.ipv6.isValid() && meta.common.trusted == 1) {
+            ipv6(hdr.ipv6.destination);
+        } else if (hdr.ipv6.isValid()) {
+            ipv6(hdr.ipv6.source);
+        }
         if (hdr.ipv4.isValid()) {
-            if (meta.common.trusted == 1) {
-                ipv4(hdr.ipv4.destination);
-            } else {
-                ipv4(hdr.ipv4.source);
-            }
             meta.tofino.network = network4_hash.get({ 80w0, 16w0xffff,
                                                       meta.common.remote[31:8], 8w0 });
         } else if (hdr.ipv6.isValid()) {
-            if (meta.common.trusted == 1) {
-                ipv6(hdr.ipv6.destination);
-            } else {
-                ipv6(hdr.ipv6.source);
-            }
             meta.tofino.network = network6_hash.get({ meta.common.remote[127:80], 80w0 });
         }
         meta.tofino.slot = slot_hash.get({ meta.common.remote });

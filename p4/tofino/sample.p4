@@ -123,24 +123,31 @@ control Sample(inout ingress_metadata_t meta,
         epoch_length.apply();
         meta.tofino.epoch = (bit<32>)meta.tofino.now & meta.tofino.epoch_mask;
         meta.tofino.budget = meta.common.trusted ++ meta.tofino.network;
-        if (meta.common.verdict == VERDICT_WATCHED) {
+        if (meta.tofino.first_packets != 0 && meta.tofino.is_request == 1) {
+            meta.tofino.first_asked = 1;
+        } else if (meta.tofino.first_packets != 0 && meta.tofino.is_final == 1) {
+            meta.tofino.first_answered = 1;
+        }
+        if (meta.common.watched == 1) {
             meta.tofino.reason = REASON_WATCHED;
             meta.tofino.sample_colour = sample_meter.execute(0);
-        } else if (meta.tofino.first_packets != 0
-                   && meta.common.verdict == VERDICT_PASSED) {
-            if (meta.tofino.is_request == 1) {
-                meta.tofino.first_mine = take.execute(meta.tofino.slot);
-                if (meta.tofino.first_mine == 1) {
-                    meta.tofino.first_within = one_more.execute(meta.tofino.slot);
-                } else {
-                    meta.tofino.first_within = first.execute(meta.tofino.slot);
-                }
-            } else if (meta.tofino.is_final == 1) {
-                meta.tofino.first_mine = is_mine.execute(meta.tofino.slot);
-                if (meta.tofino.first_mine == 1) {
-                    meta.tofino.first_within = look.execute(meta.tofino.slot);
-                }
+        }
+        // Of a packet that passes: no entry hit it, and its remote is not held.
+        if (meta.tofino.first_asked == 1 && meta.tofino.hit4 == 0 && meta.tofino.hit6 == 0
+            && meta.tofino.held_acts == 0) {
+            meta.tofino.first_mine = take.execute(meta.tofino.slot);
+        } else if (meta.tofino.first_answered == 1) {
+            meta.tofino.first_mine = is_mine.execute(meta.tofino.slot);
+        }
+        if (meta.tofino.first_asked == 1 && meta.tofino.hit4 == 0 && meta.tofino.hit6 == 0
+            && meta.tofino.held_acts == 0) {
+            if (meta.tofino.first_mine == 1) {
+                meta.tofino.first_within = one_more.execute(meta.tofino.slot);
+            } else {
+                meta.tofino.first_within = first.execute(meta.tofino.slot);
             }
+        } else if (meta.tofino.first_answered == 1 && meta.tofino.first_mine == 1) {
+            meta.tofino.first_within = look.execute(meta.tofino.slot);
         }
         if (meta.tofino.first_within == 1) {
             meta.tofino.sample_colour = first_meter.execute(meta.tofino.budget);

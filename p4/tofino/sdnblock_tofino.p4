@@ -1,7 +1,12 @@
 // sdnblock for Tofino: twin of p4/sdnblock.p4, for the same controller (docs/tofino.md).
 //
 // Stages in the order of p4/sdnblock.p4. A packet of the trusted side may come a second time,
-// to write into a slot of the walk (walk.p4): it is forwarded then, and counted before.
+// to write into a slot of the walk (walk.p4): it is forwarded then, and counted before. In that
+// pass it is no message to anyone, and of the trusted side, so that little else happens to it.
+//
+// What the architecture forces on the whole: all that is asked inside a condition is placed
+// before what comes after that condition. So a condition encloses what is one step, no more, and
+// bits of metadata say to the next step what the last found out.
 #include <core.p4>
 #ifdef TOFINO2
 #include <t2na.p4>
@@ -95,27 +100,17 @@ control SdnblockIngress(inout headers_t hdr,
         side.apply(meta.common, ingress);
         forward.apply(hdr, hdr.bridge, tm);
         remote.apply(hdr, parsed, meta);
-        if (!meta.again.isValid()) {
-            service.apply(meta);
-            if (meta.common.has_message == 1) {
-                kind.apply(meta.common);
-            }
-            kinds.apply(meta);
-            if (meta.common.trusted == 0) {
-                blocks.apply(hdr, meta);
-            }
+        service.apply(meta);
+        if (meta.common.has_message == 1 && !meta.again.isValid()) {
+            kind.apply(meta.common);
         }
+        kinds.apply(meta);
         walk.apply(meta, deparse);
-        if (!meta.again.isValid()) {
-            if (meta.common.trusted == 0) {
-                verdict.apply(meta, deparse);
-            }
-            if (meta.common.dropped == 0 && meta.tofino.colour != RED) {
-                message.apply(meta);
-                request_window.apply(meta, deparse);
-                sample.apply(meta, deparse);
-            }
-        }
+        blocks.apply(hdr, meta);
+        verdict.apply(meta, deparse);
+        request_window.apply(meta, deparse);
+        sample.apply(meta, deparse);
+        message.apply(meta);
         if (meta.common.dropped == 1) {
             deparse.drop_ctl = 1;
         }

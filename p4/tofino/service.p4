@@ -30,12 +30,12 @@ control Service(inout ingress_metadata_t meta) {
     }
 
     apply {
-        if (meta.common.has_l4 == 1) {
-            if (meta.common.trusted == 1) {
-                port = meta.common.source_port;
-            } else {
-                port = meta.common.destination_port;
-            }
+        if (meta.common.trusted == 1) {
+            port = meta.common.source_port;
+        } else {
+            port = meta.common.destination_port;
+        }
+        if (meta.common.has_l4 == 1 && !meta.again.isValid()) {
             sip_port.apply();
         }
     }

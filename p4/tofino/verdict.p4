@@ -24,24 +24,26 @@ control Verdict(inout ingress_metadata_t meta,
             if (meta.common.meter_index[15:14] == 0) {
                 meta.tofino.colour = limit_meter.execute(meta.common.meter_index[13:0]);
             }
-            if (meta.tofino.colour == RED) {
-                deparse.drop_ctl = 1;
-                meta.common.verdict = VERDICT_DROPPED_LIMIT;
-            }
-        } else if (meta.common.unblocked == 1 && meta.common.held == 1) {
+        } else if (meta.tofino.held_acts == 1 && meta.tofino.hit4 == 0 && meta.tofino.hit6 == 0) {
             if (meta.common.walk_response == RESPONSE_LIMIT) {
                 meta.tofino.colour = held_meter.execute(meta.tofino.slot[9:0]);
                 meta.common.verdict = VERDICT_LIMITED_OUTCOME;
-                if (meta.tofino.colour == RED) {
-                    deparse.drop_ctl = 1;
-                    meta.common.verdict = VERDICT_DROPPED_OUTCOME_LIMIT;
-                }
-            } else if (meta.common.walk_response == RESPONSE_DROP) {
+            } else {
                 meta.common.dropped = 1;
                 meta.common.verdict = VERDICT_DROPPED_OUTCOME;
             }
         }
-        verdict.count(meta.common.verdict[3:0], FCS_BYTES);
+        if (meta.tofino.colour == RED) {
+            deparse.drop_ctl = 1;
+            if (meta.common.limited == 1) {
+                meta.common.verdict = VERDICT_DROPPED_LIMIT;
+            } else {
+                meta.common.verdict = VERDICT_DROPPED_OUTCOME_LIMIT;
+            }
+        }
+        if (meta.common.trusted == 0) {
+            verdict.count(meta.common.verdict[3:0], FCS_BYTES);
+        }
     }
 }
 

@@ -199,63 +199,79 @@ control Walk(inout ingress_metadata_t meta,
         }
         meta.tofino.forgotten = meta.tofino.now - meta.tofino.memory;
         meta.tofino.hold_end = meta.tofino.now + meta.tofino.hold;
-        meta.tofino.stamp = (int<32>)(((bit<32>)meta.tofino.now)[31:2] ++ STAMP);
-        if (meta.again.isValid()) {
-            // The second pass.
-            if (meta.again.claim == 1) {
-                if (meta.again.challenged == 0) {
-                    meta.tofino.stamp = (int<32>)(((bit<32>)meta.tofino.now)[31:2] ++ STAMP_OTHER);
-                }
-                claim_remote.execute(meta.tofino.slot);
-                claim_last.execute(meta.tofino.slot);
-            }
-            if (meta.again.crossed == 1) {
-                deparse.digest_type = OUTCOME_DIGEST;
-                set_held.execute(meta.tofino.slot);
-            } else {
-                meta.tofino.weight = meta.again.score;
-                set_free.execute(meta.tofino.slot);
-            }
-            begin.execute(meta.tofino.slot);
+        if (meta.again.isValid() && meta.again.challenged == 0) {
+            meta.tofino.stamp = (int<32>)(((bit<32>)meta.tofino.now)[31:2] ++ STAMP_OTHER);
         } else {
+            meta.tofino.stamp = (int<32>)(((bit<32>)meta.tofino.now)[31:2] ++ STAMP);
+        }
+        if (meta.again.isValid() && meta.again.crossed == 1) {
+            deparse.digest_type = OUTCOME_DIGEST;
+        } else if (meta.again.isValid()) {
+            meta.tofino.weight = meta.again.score;
+        }
+
+        // Whose it is.
+        if (meta.again.isValid() && meta.again.claim == 1) {
+            claim_remote.execute(meta.tofino.slot);
+        } else if (!meta.again.isValid()) {
             meta.tofino.mine = is_mine.execute(meta.tofino.slot);
-            if (meta.common.trusted == 0) {
-                if (meta.tofino.mine == 1 && meta.common.walk_threshold != 0) {
-                    meta.common.held = is_held.execute(meta.tofino.slot);
+        }
+
+        // Whether that is remembered.
+        if (meta.again.isValid() && meta.again.claim == 1) {
+            claim_last.execute(meta.tofino.slot);
+        } else if (meta.common.walk_threshold != 0 && meta.tofino.is_final == 1) {
+            if (meta.tofino.mine == 0) {
+                meta.tofino.others = look.execute(meta.tofino.slot);
+            } else if (meta.tofino.is_challenge == 1) {
+                meta.tofino.walked = challenge.execute(meta.tofino.slot);
+            } else {
+                meta.tofino.walked = answer.execute(meta.tofino.slot);
+            }
+        }
+
+        // Until when it is held.
+        if (meta.again.isValid() && meta.again.crossed == 1) {
+            set_held.execute(meta.tofino.slot);
+        } else if (meta.again.isValid()) {
+            set_free.execute(meta.tofino.slot);
+        } else if (meta.common.trusted == 0 && meta.tofino.mine == 1
+                   && meta.tofino.has_remote == 1
+                   && meta.common.walk_threshold != 0) {
+            meta.common.held = is_held.execute(meta.tofino.slot);
+        }
+
+        if (meta.common.held == 1 && (meta.common.walk_response == RESPONSE_LIMIT
+                                      || meta.common.walk_response == RESPONSE_DROP)) {
+            meta.tofino.held_acts = 1;
+        }
+
+        if (meta.common.walk_threshold != 0 && meta.tofino.is_final == 1) {
+            outcome.apply();
+        }
+
+        // The score; or that the slot is to be taken.
+        if (meta.again.isValid()) {
+            begin.execute(meta.tofino.slot);
+        } else if (meta.common.walk_threshold != 0 && meta.tofino.is_final == 1) {
+            if (meta.tofino.walked[0:0] == 0 && meta.tofino.others[0:0] == 0) {
+                if (meta.tofino.up != 0 || meta.tofino.is_challenge == 1) {
+                    meta.tofino.claim = 1;
+                    meta.tofino.score = meta.tofino.up;
+                    deparse.resubmit_type = AGAIN_RESUBMIT;
                 }
-            } else if (meta.common.walk_threshold != 0 && meta.tofino.is_final == 1) {
-                if (meta.tofino.mine == 0) {
-                    meta.tofino.others = look.execute(meta.tofino.slot);
-                } else if (meta.tofino.is_challenge == 1) {
-                    meta.tofino.walked = challenge.execute(meta.tofino.slot);
+            } else if (meta.tofino.mine == 1) {
+                if (meta.tofino.up != 0) {
+                    meta.tofino.score = raise.execute(meta.tofino.slot);
                 } else {
-                    meta.tofino.walked = answer.execute(meta.tofino.slot);
-                }
-                if (meta.tofino.is_challenge == 1) {
-                    meta.tofino.challenged = 1;
-                }
-                outcome.apply();
-                if (meta.tofino.walked[0:0] == 0 && meta.tofino.others[0:0] == 0) {
-                    if (meta.tofino.up != 0 || meta.tofino.challenged == 1) {
-                        meta.tofino.claim = 1;
-                        meta.tofino.score = meta.tofino.up;
-                    }
-                } else if (meta.tofino.mine == 1) {
-                    if (meta.tofino.up != 0) {
-                        meta.tofino.score = raise.execute(meta.tofino.slot);
-                    } else {
-                        lower.execute(meta.tofino.slot);
-                    }
-                }
-                missing.apply();
-                if (meta.tofino.up != 0 && meta.tofino.missing == 0) {
-                    meta.tofino.crossed = 1;
-                    deparse.resubmit_type = AGAIN_RESUBMIT;
-                }
-                if (meta.tofino.claim == 1) {
-                    deparse.resubmit_type = AGAIN_RESUBMIT;
+                    lower.execute(meta.tofino.slot);
                 }
             }
+        }
+        missing.apply();
+        if (meta.tofino.up != 0 && meta.tofino.missing == 0) {
+            meta.tofino.crossed = 1;
+            deparse.resubmit_type = AGAIN_RESUBMIT;
         }
     }
 }

@@ -4,6 +4,7 @@
 #define SDNBLOCK_TOFINO_WINDOW_P4
 
 #include "walk.p4"
+#include "verdict.p4"
 
 struct start_t {
     int<32> time;
@@ -48,17 +49,25 @@ control RequestWindow(inout ingress_metadata_t meta,
         }
     };
 
-    RegisterAction<bit<16>, bit<16>, bit<16>>(slot_requests) one_more = {
-        void apply(inout bit<16> value, out bit<16> requests) {
+    // What they give is the digest's type: that the number reached the threshold is found out
+    // by the register, and costs no step. The number that the digest says is then the threshold.
+    RegisterAction<bit<16>, bit<16>, DigestType_t>(slot_requests) one_more = {
+        void apply(inout bit<16> value, out DigestType_t digest) {
+            digest = 0;
+            if (value + 1 == meta.common.request_threshold) {
+                digest = REQUEST_RATE_DIGEST;
+            }
             value = value |+| 1;
-            requests = value;
         }
     };
 
-    RegisterAction<bit<16>, bit<16>, bit<16>>(slot_requests) first = {
-        void apply(inout bit<16> value, out bit<16> requests) {
+    RegisterAction<bit<16>, bit<16>, DigestType_t>(slot_requests) first = {
+        void apply(inout bit<16> value, out DigestType_t digest) {
+            digest = 0;
+            if (meta.common.request_threshold == 1) {
+                digest = REQUEST_RATE_DIGEST;
+            }
             value = 1;
-            requests = value;
         }
     };
 
@@ -85,18 +94,26 @@ control RequestWindow(inout ingress_metadata_t meta,
         meta.tofino.window_begin = meta.tofino.now - meta.tofino.window;
         if (meta.common.request_threshold != 0 && meta.tofino.is_request == 1
             && meta.common.allowed == 0) {
+            meta.tofino.windowed = 1;
+        }
+        if (meta.tofino.windowed == 1 && meta.common.dropped == 0
+            && meta.tofino.colour != RED) {
             meta.tofino.window_open = enter.execute(meta.tofino.slot);
+        } else {
+            meta.tofino.windowed = 0;
+        }
+        if (meta.tofino.windowed == 1) {
             if (meta.tofino.window_open == 0) {
                 take.execute(meta.tofino.slot);
-                meta.tofino.requests = first.execute(meta.tofino.slot);
             } else {
                 meta.tofino.window_mine = is_mine.execute(meta.tofino.slot);
-                if (meta.tofino.window_mine == 1) {
-                    meta.tofino.requests = one_more.execute(meta.tofino.slot);
-                }
             }
-            if (meta.tofino.requests == meta.common.request_threshold) {
-                deparse.digest_type = REQUEST_RATE_DIGEST;
+        }
+        if (meta.tofino.windowed == 1) {
+            if (meta.tofino.window_open == 0) {
+                deparse.digest_type = first.execute(meta.tofino.slot);
+            } else if (meta.tofino.window_mine == 1) {
+                deparse.digest_type = one_more.execute(meta.tofino.slot);
             }
         }
     }
