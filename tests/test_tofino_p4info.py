@@ -17,7 +17,11 @@ COMPILED: Final = P4 / "compiled" / "tofino"
 
 DIFFERENCES: Final = {
     r"pkg_info\.arch": "the architecture",
-    r"tables\.(flow|source|prefix)_v[46]\.size": "what a Tofino has room for (p4/tofino/sizes.h)",
+    r"tables\.(allow|flow|source|prefix)_v[46]\.size": "what a Tofino has room for"
+    " (p4/tofino/sizes.h)",
+    r"(counters|direct_counters|meters|digests)\..*\.preamble\.id": "the compiler numbers its"
+    " architecture's externs itself, whatever the program says; the controller goes by names",
+    r"tables\..*\.direct_resource_ids": "the same numbers, where a table names its counter",
     r"tables\.(request_window|outcome_policy|first_policy|sip_message)\.size": "each compiler's"
     " own default for a table without a key or with constant entries",
     r"registers\.": "state is kept in other shapes; the controller touches no register",
@@ -99,3 +103,19 @@ def test_the_promised_sizes() -> None:
     assert sizes["prefix_v4"] >= 16_384
     assert sizes["prefix_v6"] >= 4_096
     assert sizes["allow_v4"] + sizes["allow_v6"] >= 8_192
+
+
+def test_the_switch_has_the_tables_of_the_p4info() -> None:
+    """Two runs of the compiler made them: each action once, and each table's own copies."""
+    info = p4info(COMPILED / "sdnblock.p4info.txtpb")
+    actions = {each.preamble.id: each for each in info.actions}
+    lines = set()
+    for table in info.tables:
+        key = ", ".join(f"{field.name}:{field.bitwidth}" for field in table.match_fields)
+        calls = sorted(
+            f"{actions[ref.id].preamble.name}#{ref.id}"
+            f"({', '.join(f'{each.name}:{each.bitwidth}' for each in actions[ref.id].params)})"
+            for ref in table.action_refs
+        )
+        lines.add(f"{table.preamble.name}#{table.preamble.id} [{key}] {' '.join(calls)}")
+    assert set((COMPILED / "schema.txt").read_text().splitlines()) == lines

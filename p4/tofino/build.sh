@@ -1,6 +1,6 @@
 #!/bin/sh
 # Compiles the P4 program for a Tofino and assembles it: p4/compiled/tofino/ with P4Info, the
-# table of resources, and the hash of the sources they came from. What the switch's software is
+# table of resources, the tables as the switch has them, and the hash of the sources they came from. What the switch's software is
 # fed with (docs/tofino.md) goes to the directory given, or to build/tofino.
 #
 # Needs p4c's Tofino backend (p4lang/p4c, ENABLE_TOFINO) on the PATH: p4c-barefoot and bfas. The
@@ -19,6 +19,7 @@ mkdir -p "$out"
 ./compile.sh "$where"
 cp "$where/sdnblock.p4info.txtpb" "$out/"
 python3 resources.py "$where" >"$out/resources.txt"
+python3 schema.py "$where/bfrt.json" >"$out/schema.txt"
 # shellcheck disable=SC2046  # our own files: no spaces in their names
 (cat $(ls ./*.h ./*.p4 | LC_ALL=C sort) \
     ../include/types.p4 ../include/sizes.h ../include/ids.p4 ../include/wire.p4 \

@@ -18,5 +18,8 @@ test -s "$where/sdnblock.p4info.txtpb" || {
     cat "$where/p4info.log" >&2
     exit 1
 }
+# What is left of the architecture's own kind describes the ports to the SDE, and P4Runtime has
+# no message for it.
+sed -i '/^externs {/,/^}/d' "$where/sdnblock.p4info.txtpb"
 $compile "$@" -g -o "$where" --bf-rt-schema "$where/bfrt.json" "$name.p4"
 bfas --target tofino -o "$where/pipe" "$where/pipe/$name.bfa"

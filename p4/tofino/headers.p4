@@ -76,6 +76,7 @@ struct tofino_t {
 
     int<32> now;
     bit<1> has_remote;
+    bit<1> hold_acts;          // being held would have consequences
     bit<32> key_high;          // of the remote, whole, in 64 bits
     bit<32> key_low;
     bit<16> slot;
@@ -83,7 +84,6 @@ struct tofino_t {
 
     bit<1> hit4;               // by an entry that says what is done, or by the allow list
     bit<1> hit6;
-    bit<1> held_acts;          // held, and that has consequences
     bit<1> first_asked;        // a request that may be among the first
     bit<1> first_answered;     // an answer to such
     bit<1> windowed;           // a request that the window counts if it is not dropped

@@ -22,11 +22,11 @@ control Sample(inout ingress_metadata_t meta,
     Meter<bit<5>>(SIZE_FIRST_METER, MeterType_t.PACKETS) first_meter;
 
     @id(ID_FIRST_REMOTE) @name(".first_remote")
-    Register<key_t, bit<16>>(SIZE_SLOTS) first_remote;
+    Register<key_t, bit<14>>(SIZE_SLOTS_SMALL) first_remote;
     @id(ID_FIRST_COUNT) @name(".first_count")
-    Register<early_t, bit<16>>(SIZE_SLOTS) first_count;
+    Register<early_t, bit<14>>(SIZE_SLOTS_SMALL) first_count;
 
-    RegisterAction<key_t, bit<16>, bit<1>>(first_remote) take = {
+    RegisterAction<key_t, bit<14>, bit<1>>(first_remote) take = {
         void apply(inout key_t value, out bit<1> mine) {
             if (value.high == meta.tofino.key_high && value.low == meta.tofino.key_low) {
                 mine = 1;
@@ -38,7 +38,7 @@ control Sample(inout ingress_metadata_t meta,
         }
     };
 
-    RegisterAction<key_t, bit<16>, bit<1>>(first_remote) is_mine = {
+    RegisterAction<key_t, bit<14>, bit<1>>(first_remote) is_mine = {
         void apply(inout key_t value, out bit<1> mine) {
             if (value.high == meta.tofino.key_high && value.low == meta.tofino.key_low) {
                 mine = 1;
@@ -49,7 +49,7 @@ control Sample(inout ingress_metadata_t meta,
     };
 
     // Within: this is no more than the first_packets-th of its epoch.
-    RegisterAction<early_t, bit<16>, bit<1>>(first_count) one_more = {
+    RegisterAction<early_t, bit<14>, bit<1>>(first_count) one_more = {
         void apply(inout early_t value, out bit<1> within) {
             if (value.epoch != meta.tofino.epoch
                 || value.count < meta.tofino.first_packets) {
@@ -66,7 +66,7 @@ control Sample(inout ingress_metadata_t meta,
         }
     };
 
-    RegisterAction<early_t, bit<16>, bit<1>>(first_count) first = {
+    RegisterAction<early_t, bit<14>, bit<1>>(first_count) first = {
         void apply(inout early_t value, out bit<1> within) {
             value.epoch = meta.tofino.epoch;
             value.count = 1;
@@ -74,7 +74,7 @@ control Sample(inout ingress_metadata_t meta,
         }
     };
 
-    RegisterAction<early_t, bit<16>, bit<1>>(first_count) look = {
+    RegisterAction<early_t, bit<14>, bit<1>>(first_count) look = {
         void apply(inout early_t value, out bit<1> within) {
             if (value.epoch == meta.tofino.epoch
                 && value.count <= meta.tofino.first_packets) {
@@ -134,20 +134,20 @@ control Sample(inout ingress_metadata_t meta,
         }
         // Of a packet that passes: no entry hit it, and its remote is not held.
         if (meta.tofino.first_asked == 1 && meta.tofino.hit4 == 0 && meta.tofino.hit6 == 0
-            && meta.tofino.held_acts == 0) {
-            meta.tofino.first_mine = take.execute(meta.tofino.slot);
+            && meta.common.held == 0) {
+            meta.tofino.first_mine = take.execute(SMALL(meta.tofino.slot));
         } else if (meta.tofino.first_answered == 1) {
-            meta.tofino.first_mine = is_mine.execute(meta.tofino.slot);
+            meta.tofino.first_mine = is_mine.execute(SMALL(meta.tofino.slot));
         }
         if (meta.tofino.first_asked == 1 && meta.tofino.hit4 == 0 && meta.tofino.hit6 == 0
-            && meta.tofino.held_acts == 0) {
+            && meta.common.held == 0) {
             if (meta.tofino.first_mine == 1) {
-                meta.tofino.first_within = one_more.execute(meta.tofino.slot);
+                meta.tofino.first_within = one_more.execute(SMALL(meta.tofino.slot));
             } else {
-                meta.tofino.first_within = first.execute(meta.tofino.slot);
+                meta.tofino.first_within = first.execute(SMALL(meta.tofino.slot));
             }
         } else if (meta.tofino.first_answered == 1 && meta.tofino.first_mine == 1) {
-            meta.tofino.first_within = look.execute(meta.tofino.slot);
+            meta.tofino.first_within = look.execute(SMALL(meta.tofino.slot));
         }
         if (meta.tofino.first_within == 1) {
             meta.tofino.sample_colour = first_meter.execute(meta.tofino.budget);

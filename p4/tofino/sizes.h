@@ -44,15 +44,21 @@
 #define SIZE_PREFIX_V6 4096
 #endif
 
-#ifdef MIX_ALLOW
 #undef SIZE_ALLOW_V4
 #undef SIZE_ALLOW_V6
-#define SIZE_ALLOW_V4 MIX_ALLOW
-#define SIZE_ALLOW_V6 MIX_ALLOW
+#ifdef MIX_ALLOW_V4
+#define SIZE_ALLOW_V4 MIX_ALLOW_V4
+#else
+#define SIZE_ALLOW_V4 6144
 #endif
-#ifdef MIX_SLOTS
-#undef SIZE_SLOTS
-#define SIZE_SLOTS MIX_SLOTS
+#ifdef MIX_ALLOW_V6
+#define SIZE_ALLOW_V6 MIX_ALLOW_V6
+#else
+#define SIZE_ALLOW_V6 2048
 #endif
+
+/* Slots of the request window and of the first packets: by the lower bits of the walk's slot. */
+#define SIZE_SLOTS_SMALL 16384
+#define SMALL(slot) slot[13:0]
 
 #endif

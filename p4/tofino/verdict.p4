@@ -24,7 +24,7 @@ control Verdict(inout ingress_metadata_t meta,
             if (meta.common.meter_index[15:14] == 0) {
                 meta.tofino.colour = limit_meter.execute(meta.common.meter_index[13:0]);
             }
-        } else if (meta.tofino.held_acts == 1 && meta.tofino.hit4 == 0 && meta.tofino.hit6 == 0) {
+        } else if (meta.common.held == 1 && meta.tofino.hit4 == 0 && meta.tofino.hit6 == 0) {
             if (meta.common.walk_response == RESPONSE_LIMIT) {
                 meta.tofino.colour = held_meter.execute(meta.tofino.slot[9:0]);
                 meta.common.verdict = VERDICT_LIMITED_OUTCOME;

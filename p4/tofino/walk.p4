@@ -187,6 +187,11 @@ control Walk(inout ingress_metadata_t meta,
 
     apply {
         outcome_policy.apply();
+        if (meta.tofino.has_remote == 1 && meta.common.walk_threshold != 0
+            && (meta.common.walk_response == RESPONSE_LIMIT
+                || meta.common.walk_response == RESPONSE_DROP)) {
+            meta.tofino.hold_acts = 1;
+        }
         if (meta.common.walk_memory[TICKS_MAX_BITS] == 0) {
             meta.tofino.memory = (int<32>)(meta.common.walk_memory << TICK_SHIFT);
         } else {
@@ -230,20 +235,14 @@ control Walk(inout ingress_metadata_t meta,
             }
         }
 
-        // Until when it is held.
+        // Until when it is held, if that has consequences.
         if (meta.again.isValid() && meta.again.crossed == 1) {
             set_held.execute(meta.tofino.slot);
         } else if (meta.again.isValid()) {
             set_free.execute(meta.tofino.slot);
         } else if (meta.common.trusted == 0 && meta.tofino.mine == 1
-                   && meta.tofino.has_remote == 1
-                   && meta.common.walk_threshold != 0) {
+                   && meta.tofino.hold_acts == 1) {
             meta.common.held = is_held.execute(meta.tofino.slot);
-        }
-
-        if (meta.common.held == 1 && (meta.common.walk_response == RESPONSE_LIMIT
-                                      || meta.common.walk_response == RESPONSE_DROP)) {
-            meta.tofino.held_acts = 1;
         }
 
         if (meta.common.walk_threshold != 0 && meta.tofino.is_final == 1) {

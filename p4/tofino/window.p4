@@ -14,13 +14,13 @@ struct start_t {
 control RequestWindow(inout ingress_metadata_t meta,
                       inout ingress_intrinsic_metadata_for_deparser_t deparse) {
     @id(ID_SLOT_START) @name(".slot_start")
-    Register<start_t, bit<16>>(SIZE_SLOTS) slot_start;
+    Register<start_t, bit<14>>(SIZE_SLOTS_SMALL) slot_start;
     @id(ID_SLOT_REMOTE) @name(".slot_remote")
-    Register<key_t, bit<16>>(SIZE_SLOTS) slot_remote;
+    Register<key_t, bit<14>>(SIZE_SLOTS_SMALL) slot_remote;
     @id(ID_SLOT_REQUESTS) @name(".slot_requests")
-    Register<bit<16>, bit<16>>(SIZE_SLOTS) slot_requests;
+    Register<bit<16>, bit<14>>(SIZE_SLOTS_SMALL) slot_requests;
 
-    RegisterAction<start_t, bit<16>, bit<32>>(slot_start) enter = {
+    RegisterAction<start_t, bit<14>, bit<32>>(slot_start) enter = {
         void apply(inout start_t value, out bit<32> is_open) {
             is_open = 0;
             if (value.time - meta.tofino.window_begin > 0 && value.time - meta.tofino.now <= 0) {
@@ -32,7 +32,7 @@ control RequestWindow(inout ingress_metadata_t meta,
         }
     };
 
-    RegisterAction<key_t, bit<16>, bit<1>>(slot_remote) is_mine = {
+    RegisterAction<key_t, bit<14>, bit<1>>(slot_remote) is_mine = {
         void apply(inout key_t value, out bit<1> mine) {
             if (value.high == meta.tofino.key_high && value.low == meta.tofino.key_low) {
                 mine = 1;
@@ -42,7 +42,7 @@ control RequestWindow(inout ingress_metadata_t meta,
         }
     };
 
-    RegisterAction<key_t, bit<16>, bit<1>>(slot_remote) take = {
+    RegisterAction<key_t, bit<14>, bit<1>>(slot_remote) take = {
         void apply(inout key_t value) {
             value.high = meta.tofino.key_high;
             value.low = meta.tofino.key_low;
@@ -51,7 +51,7 @@ control RequestWindow(inout ingress_metadata_t meta,
 
     // What they give is the digest's type: that the number reached the threshold is found out
     // by the register, and costs no step. The number that the digest says is then the threshold.
-    RegisterAction<bit<16>, bit<16>, DigestType_t>(slot_requests) one_more = {
+    RegisterAction<bit<16>, bit<14>, DigestType_t>(slot_requests) one_more = {
         void apply(inout bit<16> value, out DigestType_t digest) {
             digest = 0;
             if (value + 1 == meta.common.request_threshold) {
@@ -61,7 +61,7 @@ control RequestWindow(inout ingress_metadata_t meta,
         }
     };
 
-    RegisterAction<bit<16>, bit<16>, DigestType_t>(slot_requests) first = {
+    RegisterAction<bit<16>, bit<14>, DigestType_t>(slot_requests) first = {
         void apply(inout bit<16> value, out DigestType_t digest) {
             digest = 0;
             if (meta.common.request_threshold == 1) {
@@ -98,22 +98,22 @@ control RequestWindow(inout ingress_metadata_t meta,
         }
         if (meta.tofino.windowed == 1 && meta.common.dropped == 0
             && meta.tofino.colour != RED) {
-            meta.tofino.window_open = enter.execute(meta.tofino.slot);
+            meta.tofino.window_open = enter.execute(SMALL(meta.tofino.slot));
         } else {
             meta.tofino.windowed = 0;
         }
         if (meta.tofino.windowed == 1) {
             if (meta.tofino.window_open == 0) {
-                take.execute(meta.tofino.slot);
+                take.execute(SMALL(meta.tofino.slot));
             } else {
-                meta.tofino.window_mine = is_mine.execute(meta.tofino.slot);
+                meta.tofino.window_mine = is_mine.execute(SMALL(meta.tofino.slot));
             }
         }
         if (meta.tofino.windowed == 1) {
             if (meta.tofino.window_open == 0) {
-                deparse.digest_type = first.execute(meta.tofino.slot);
+                deparse.digest_type = first.execute(SMALL(meta.tofino.slot));
             } else if (meta.tofino.window_mine == 1) {
-                deparse.digest_type = one_more.execute(meta.tofino.slot);
+                deparse.digest_type = one_more.execute(SMALL(meta.tofino.slot));
             }
         }
     }
