@@ -213,7 +213,9 @@ def test_every_step_of_the_request_window(clock: float) -> None:
             cells(reference, "slot_requests")[SLOT] = Bits(requests, 16)
             cells(tofino, "slot_remote")[NARROW] = key(tofino, owner)
             begun = Bits(units(tofino) - 16 * age, 32, True)
-            cells(tofino, "slot_start")[NARROW] = Record(start, {"time": begun, "used": Bits(1, 32, True)})
+            cells(tofino, "slot_start")[NARROW] = Record(
+                start, {"time": begun, "used": Bits(1, 32, True)}
+            )
             cells(tofino, "slot_requests")[NARROW] = Bits(requests, 16)
         for each in (reference, tofino):
             each.answer.digests.clear()

@@ -15,7 +15,7 @@ import pytest
 from finsy.proto import p4i, p4r
 from google.protobuf import text_format
 
-from sdnblock.artifacts import P4INFO
+from sdnblock.artifacts import TOFINO_P4INFO
 from sdnblock.block import Action, Flow, Prefix, Source
 from sdnblock.errors import SwitchError
 from sdnblock.evidence.events import FirstPacket, OutcomeCrossed
@@ -49,7 +49,7 @@ SETTINGS = {
 
 @pytest.fixture
 def info() -> p4i.P4Info:
-    return text_format.Parse(kit.artifact(P4INFO).read_text(), p4i.P4Info())
+    return text_format.Parse(kit.artifact(TOFINO_P4INFO).read_text(), p4i.P4Info())
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ async def driver(switch: FakeSwitch, tmp_path: Path) -> AsyncIterator[P4RuntimeD
     settings = SwitchSettings(
         "tofino1",
         switch.address,
-        p4info=kit.artifact(P4INFO),
+        p4info=kit.artifact(TOFINO_P4INFO),
         device_config=config,
         **SETTINGS,  # type: ignore[arg-type]
     )

@@ -4,6 +4,11 @@
 // the compiler makes no P4Info from a program that writes one action more than once. So it is
 // compiled twice (compile.sh): for P4Info with ACTIONS_ONCE, where nothing counts, and for the
 // switch. A test compares the tables of both (tests/test_tofino_p4info.py).
+//
+// A table of IPv6 need not wait for one of IPv4, though both write the same fields: no packet is
+// of both families, which the compiler does not see across conditions of their own
+// (ignore_table_dependency). Counters are half as wide as elsewhere, for room; the compiler lets
+// the switch's software add them up before they overflow.
 #ifndef SDNBLOCK_TOFINO_BLOCKS_P4
 #define SDNBLOCK_TOFINO_BLOCKS_P4
 
@@ -48,13 +53,6 @@
         meta.common.watched = 1; \
         meta.common.verdict = VERDICT_WATCHED; \
     }
-#endif
-
-// Where the compiler would begin with the longer table and find no room for what waits for both.
-#ifdef NO_PINS
-#define PIN(stage_)
-#else
-#define PIN(stage_) @stage(stage_)
 #endif
 
 #define COUNTER(id_, name_, table_) \
@@ -161,7 +159,6 @@ control Blocks(in headers_t hdr, inout ingress_metadata_t meta) {
     @ignore_table_dependency(".flow_v4")
     @ignore_table_dependency(".source_v4")
     @ignore_table_dependency(".prefix_v4")
-    PIN(2)
     @id(ID_SOURCE_V6) @name(".source_v6")
     table source_v6 {
         key = { hdr.ipv6.source: exact @name("source"); }
@@ -180,7 +177,6 @@ control Blocks(in headers_t hdr, inout ingress_metadata_t meta) {
     @ignore_table_dependency(".flow_v4")
     @ignore_table_dependency(".source_v4")
     @ignore_table_dependency(".prefix_v4")
-    PIN(3)
     @id(ID_PREFIX_V6) @name(".prefix_v6")
     table prefix_v6 {
         key = { hdr.ipv6.source: lpm @name("source"); }

@@ -1,8 +1,7 @@
 """What a compiled program takes of a Tofino, stage by stage, as text.
 
 ``resources.py DIRECTORY``: where the compiler and the assembler wrote to. Everything is counted
-from the compiler's resources.json (as its schema says; no real one was read yet); that the
-program was assembled, from the assembler's output.
+from the compiler's resources.json; that the program was assembled, from the assembler's output.
 """
 
 from __future__ import annotations

@@ -22,7 +22,9 @@ def width(kind: dict[str, Any]) -> int:
 def fields(items: list[dict[str, Any]]) -> str:
     """Names and widths, without the SDE's own ($MATCH_PRIORITY)."""
     return ", ".join(
-        f"{item['name']}:{width(item['type'])}" for item in items if not item["name"].startswith("$")
+        f"{item['name']}:{width(item['type'])}"
+        for item in items
+        if not item["name"].startswith("$")
     )
 
 
@@ -34,7 +36,8 @@ def schema(file: Path) -> str:
         if table["table_type"] != "MatchAction_Direct" or "." in name:
             continue
         actions = sorted(
-            f"{action['name']}#{action['id']}({fields(action['data'])})" for action in table["action_specs"]
+            f"{action['name']}#{action['id']}({fields(action['data'])})"
+            for action in table["action_specs"]
         )
         lines.append(f"{name}#{table['id']} [{fields(table['key'])}] {' '.join(actions)}\n")
     return "".join(sorted(lines))

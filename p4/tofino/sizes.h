@@ -1,7 +1,7 @@
 /*
- * Sizes that are others on a Tofino than p4/include/sizes.h says: to be included after it. Each
- * is what the program is meant to hold in twelve stages; the compiler was not asked yet.
- * p4/tofino/frontier.sh overrides them one by one.
+ * Sizes that are others on a Tofino than p4/include/sizes.h says: to be included after it. The
+ * whole program with these is placed in twelve stages; p4/tofino/frontier.sh overrides them one
+ * by one, to find out what else is.
  */
 #ifndef SDNBLOCK_TOFINO_SIZES_H
 #define SDNBLOCK_TOFINO_SIZES_H
@@ -16,32 +16,32 @@
 #ifdef MIX_FLOW_V4
 #define SIZE_FLOW_V4 MIX_FLOW_V4
 #else
-#define SIZE_FLOW_V4 65536
+#define SIZE_FLOW_V4 32768
 #endif
 #ifdef MIX_FLOW_V6
 #define SIZE_FLOW_V6 MIX_FLOW_V6
 #else
-#define SIZE_FLOW_V6 8192
+#define SIZE_FLOW_V6 4096
 #endif
 #ifdef MIX_SOURCE_V4
 #define SIZE_SOURCE_V4 MIX_SOURCE_V4
 #else
-#define SIZE_SOURCE_V4 409600
+#define SIZE_SOURCE_V4 262144
 #endif
 #ifdef MIX_SOURCE_V6
 #define SIZE_SOURCE_V6 MIX_SOURCE_V6
 #else
-#define SIZE_SOURCE_V6 32768
+#define SIZE_SOURCE_V6 16384
 #endif
 #ifdef MIX_PREFIX_V4
 #define SIZE_PREFIX_V4 MIX_PREFIX_V4
 #else
-#define SIZE_PREFIX_V4 16384
+#define SIZE_PREFIX_V4 8192
 #endif
 #ifdef MIX_PREFIX_V6
 #define SIZE_PREFIX_V6 MIX_PREFIX_V6
 #else
-#define SIZE_PREFIX_V6 4096
+#define SIZE_PREFIX_V6 1024
 #endif
 
 #undef SIZE_ALLOW_V4
