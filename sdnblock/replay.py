@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -26,15 +26,26 @@ from sdnblock.signature_file import read_signatures
 _STREAMS: Final = 10_000
 
 
+@dataclass(slots=True)
+class _Source:
+    first: float
+    """When it was first seen."""
+    messages: int = 0
+
+
 def read_events(path: Path) -> Iterator[SipSeen]:
     """Every SIP message of a capture. Raises CaptureError."""
     streams: dict[tuple[bytes, int, bytes, int], TcpDirection] = {}
     name = path.name
     for time, segment in read_capture(path):
+        payload = segment.payload
         if segment.protocol != TCP:
-            message = parse_message(segment.payload) if segment.payload else None
+            message = parse_message(payload) if payload else None
             if message is not None:
-                yield _seen(time, segment, message, name)
+                yield SipSeen(
+                    time, segment.protocol, segment.source, segment.source_port,
+                    segment.destination, segment.destination_port, message, name,
+                )  # fmt: skip
             continue
         key = (segment.source, segment.source_port, segment.destination, segment.destination_port)
         if segment.payload:
@@ -67,19 +78,22 @@ def replay(
         engine.signatures.replace("file", read_signatures(file)[0])
     rate = detect.of(RequestRateSettings)
     window = RequestWindow(rate.threshold if rate.enabled else 0, rate.window)
-    seen: Counter[bytes] = Counter()
-    first: dict[bytes, float] = {}
+    sources: dict[bytes, _Source] = {}
     blocked: dict[Target, tuple[Action, float]] = {}
     decisions = []
+    observe, count, is_ours = engine.observe, window.request, sides.ours
     for event in events:
-        remote = event.destination if sides.ours(event.source) else event.source
-        if remote is event.source:
-            seen[remote] += 1
-            first.setdefault(remote, event.time)
-        conclusions = engine.observe(event)
-        if event.message.is_request and remote is event.source:
-            crossed = window.request(event)
-            conclusions += engine.observe(crossed) if crossed else []
+        inbound = not is_ours(event.source)
+        if inbound:
+            source = sources.get(event.source)
+            if source is None:
+                source = sources[event.source] = _Source(event.time)
+            source.messages += 1
+        conclusions = observe(event)
+        if inbound and not event.message.status:
+            crossed = count(event)
+            if crossed is not None:
+                conclusions += observe(crossed)
         for verdict in conclusions:
             if not isinstance(verdict, Verdict):
                 continue
@@ -87,9 +101,8 @@ def replay(
             if allowed.ours(remote) or _held(blocked, verdict, event.time):
                 continue
             blocked[verdict.target] = (verdict.action, event.time + verdict.seconds)
-            decisions.append(
-                Decision(verdict, remote, first.get(remote, event.time), event.time, seen[remote])
-            )
+            found = sources.get(remote) or _Source(event.time)
+            decisions.append(Decision(verdict, remote, found.first, event.time, found.messages))
     return decisions
 
 

@@ -94,7 +94,8 @@ def test_stories_are_bounded_whatever_comes() -> None:
 def _seen(number: int) -> Any:
     from types import SimpleNamespace
 
-    return SimpleNamespace(source=(0x0A000000 + number).to_bytes(4, "big"), time=float(number))
+    source = (0x0A000000 + number).to_bytes(4, "big")
+    return SimpleNamespace(source=source, site=source, time=float(number))
 
 
 _JSON = st.recursive(

@@ -47,11 +47,13 @@ def command(app: App, file: Path, trusted: tuple[Source | Prefix, ...], output: 
     Example:
       sdnblock replay capture.pcap --trusted 198.51.100.0/24
     """
+    from sdnblock.collecting import rare_collections
     from sdnblock.replay import read_events, replay
 
     config = app.config
-    events = list(read_events(file))
-    decisions = replay(events, trusted, config.detect, config.allow)
+    with rare_collections():
+        events = list(read_events(file))
+        decisions = replay(events, trusted, config.detect, config.allow)
     rows = [decision.row() for decision in decisions]
     nothing = f"nothing would have been blocked ({len(events):,} SIP messages)"
     show_rows(_COLUMNS, rows, output, nothing)

@@ -101,10 +101,8 @@ class Enumeration(Detector):
 
     def outcome(self, outcome: Outcome) -> Iterable[Finding]:
         """A finding, when a source's walk crosses its threshold."""
-        if outcome.method not in _METHODS:
-            return
-        if self._is_customer(outcome):
-            return
+        if outcome.method not in _METHODS or self._is_customer(outcome):
+            return ()
         site = site_of(outcome.remote)
         walk = self._walks.get(site)
         if walk is not None and outcome.time - walk.last > self._settings.memory:
@@ -115,10 +113,12 @@ class Enumeration(Detector):
                 walk.score = max(0, walk.score - self._settings.success)
                 walk.last = outcome.time
                 self._walks.put(site, walk)
-            return
+            return ()
+        if outcome.status not in _DEFINITIVE:
+            return ()
         user = brief(outcome.user)
-        if outcome.status not in _DEFINITIVE or (walk is not None and user in walk.users):
-            return
+        if walk is not None and user in walk.users:
+            return ()
         if walk is None:
             walk = Walk(outcome.time, outcome.time)
         if len(walk.users) < _USERS:
@@ -133,7 +133,7 @@ class Enumeration(Detector):
         if credit:
             threshold *= self._settings.credit_factor
         if walk.score < threshold:
-            return
+            return ()
         self._walks.drop(site)
         grade = Grade.PROVEN if walk.proven >= 3 else Grade.SPOOFABLE
         reason = (
@@ -141,7 +141,7 @@ class Enumeration(Detector):
             f" (last {outcome.user[:40]!a}) within {outcome.time - walk.first:.1f} s"
         )
         at_most = Action.LIMIT if credit else None
-        yield Finding(NAME, outcome.remote, grade, reason, at_most=at_most)
+        return (Finding(NAME, outcome.remote, grade, reason, at_most=at_most),)
 
     def proved(self, outcome: Outcome) -> Iterable[Finding]:
         """A failure that counted already is acknowledged: it was no forgery."""

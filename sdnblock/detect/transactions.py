@@ -41,7 +41,7 @@ AckKey = tuple[bytes, str, str]
 """(remote address, Call-ID, our To tag)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen, it would take three times as long to make
 class Outcome:
     """The final response that we sent to a request of a remote."""
 

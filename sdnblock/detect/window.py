@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from sdnblock.block import Prefix, Source
+from sdnblock.detect.site import site_of, site_target
 from sdnblock.evidence.events import RateCrossed, SipSeen
 
 _MOST: Final = 65536
@@ -21,23 +21,25 @@ class RequestWindow:
     def __init__(self, threshold: int, seconds: float) -> None:
         self._threshold = threshold
         self._seconds = seconds
-        self._counts: OrderedDict[Source | Prefix, tuple[float, int]] = OrderedDict()
+        self._counts: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
 
     def request(self, event: SipSeen) -> RateCrossed | None:
         """The evidence, when a source's count reaches the threshold."""
-        return self.count(event.source, event.time, event.via)
+        return self._count(event.site, event.source, event.time, event.via)
 
     def count(self, address: bytes, time: float, via: str) -> RateCrossed | None:
         """The same, of a request from ``address`` at ``time`` that ``via`` tells of."""
+        return self._count(site_of(address), address, time, via)
+
+    def _count(self, site: bytes, address: bytes, time: float, via: str) -> RateCrossed | None:
         if not self._threshold:
             return None
-        source = Source(address) if len(address) == 4 else Prefix(address[:8] + bytes(8), 64)
-        start, count = self._counts.get(source, (time, 0))
+        start, count = self._counts.get(site, (time, 0))
         if time - start >= self._seconds:
             start, count = time, 0
-        self._counts[source] = (start, count + 1)
+        self._counts[site] = (start, count + 1)
         if len(self._counts) > _MOST:
             self._counts.popitem(last=False)
         if count + 1 != self._threshold:
             return None
-        return RateCrossed(via, source, count + 1, self._seconds, 0, time)
+        return RateCrossed(via, site_target(address), count + 1, self._seconds, 0, time)

@@ -25,9 +25,11 @@ _URI = re.compile(
 _PARAMETER = re.compile(rf'[ \t]*;[ \t]*([^\s=;,"]*+)[ \t]*(?:=[ \t]*({_QUOTED}|[^;,\s"]*+))?')
 _BRANCH = re.compile(r'[^",]*?;[ \t]*branch[ \t]*=[ \t]*([^;,\s"]{1,256})', re.IGNORECASE)
 _PART = re.compile(rf'(?:[^",<]++|{_QUOTED}|<[^>]*+>?|".*+)++')
-_CREDENTIAL = re.compile(
-    r'[ \t,]*+([A-Za-z0-9_.-]{1,32}+)[ \t]*+=[ \t]*+(?:"((?:[^"\\]|\\.)*+)"|([^,\s"]++))'
+_CREDENTIALS = re.compile(
+    r'[ \t,]*+([A-Za-z0-9_.-]{1,32}+)[ \t]*+=[ \t]*+(?:"((?:[^"\\]|\\.)*+)"|([^,\s"]++))|(?s:.+)'
 )
+"""A parameter, its value quoted or not; or, where none begins, all that is left."""
+_TOKEN = re.compile(r"[A-Za-z0-9._~+-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,17 @@ def parameter(value: str, name: str) -> str:
 
 def tag_of(value: str) -> str:
     """The tag of a From or To value, empty if there is none."""
+    text = value
+    if text[:1] == '"' and "\\" not in text:  # a name in quotes
+        text = text[text.find('"', 1) + 1 :].lstrip(" \t")
+    if text[:1] == "<" and '"' not in text:
+        _, found, rest = text.partition(">")
+        if found and not rest:
+            return ""
+        if found and rest[:5] == ";tag=":  # as nearly always, with nothing behind it
+            tag = rest[5:261]
+            if len(rest) <= 261 and (tag.isalnum() or _TOKEN.fullmatch(tag)):
+                return tag
     return parameter(value, "tag")[:256]
 
 
@@ -89,16 +102,19 @@ def parse_contacts(value: str) -> list[str]:
     return [part for each in _PART.findall(value) if (part := each.strip())]
 
 
+@lru_cache(maxsize=512)
 def parse_digest(value: str) -> Digest | None:
-    """An Authorization or challenge value (RFC 7616, 3.3 and 3.4); None if it is empty."""
+    """An Authorization or challenge value (RFC 7616, 3.3 and 3.4); None if it is empty.
+
+    The same object for the same value: not to be changed.
+    """
     scheme, _, rest = value.strip().replace("\t", " ").partition(" ")
     if not scheme:
         return None
     parameters: dict[str, str] = {}
-    at = 0
-    while found := _CREDENTIAL.match(rest, at):
-        at = found.end()
-        parameters.setdefault(found[1].lower(), found[2] or found[3] or "")
+    for name, quoted, plain in _CREDENTIALS.findall(rest):
+        if name:
+            parameters.setdefault(name.lower(), quoted or plain)
     return Digest(scheme.lower(), parameters)
 
 
