@@ -97,7 +97,7 @@ class Trunk(Machine):
             now = done + 0.01
             given = credential(self.user, nonce, f"sip:{number}@{DOMAIN}", 1, f"good{nonce}")
         asked = self.ask("INVITE", number, call_id, sender, credential=given)
-        rings, tag = self.rng.uniform(1, 20), self._tag()
+        rings, tag = self.rng.uniform(1, 20), self.line.server.tag(self.rng, status)
         acked = self.line.invite(now, asked, status, rings if status != 404 else 0.1, tag)
         if status == 200 and acked is not None:
             lasts = min(self.rng.lognormvariate(4.2, 1.2), 7200.0)

@@ -194,7 +194,7 @@ class Phone(Actor):
             self.line.invite(acked + 0.01, ask, 407, 0.0, self._tag(), nonce=again)
             return
         rings = self.rng.uniform(2, 25) if status not in (404, 484, 603) else 0.2
-        tag = self._tag()
+        tag = self.line.server.tag(self.rng, status)
         acked = self.line.invite(acked + 0.01, ask, status, rings, tag)
         if status == 200 and acked is not None:
             lasts = min(self.rng.lognormvariate(4.5, 1.2), 7200.0)

@@ -10,6 +10,8 @@ from sdnblock.block import parse_address
 
 NONCE_LIFE: Final = 300.0
 """Seconds; Kamailio's default."""
+REFUSED: Final = (401, 404, 407, 484, 503)
+"""Answers to calls that our server makes itself."""
 
 
 @dataclass(slots=True)
@@ -31,8 +33,10 @@ class Server:
         made = float(nonce[:10])
         return now - made < NONCE_LIFE and not any(made < at <= now for at in self.restarts)
 
-    def tag(self, rng: random.Random) -> str:
-        """A To tag."""
+    def tag(self, rng: random.Random, status: int = 0) -> str:
+        """A To tag. Of a call that reached somebody it is his: a proxy passes it on."""
+        if status and status not in REFUSED:
+            return f"{rng.getrandbits(64):016x}"
         if self.like_kamailio:
             return f"b27e1a1d33761e85846fc98f5f3a7e58.{rng.getrandbits(16):04x}"
         return f"{rng.getrandbits(64):016x}"
