@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdnblock.block import Action, Source, Target, parse_prefix
+from sdnblock.blocklist import hints as lanes
 from sdnblock.blocklist.changes import Disconnected, Ready, Single, SingleAllow, WatchEvent, Whole
 from sdnblock.blocklist.claims import ClaimKey, parse_member
 from sdnblock.blocklist.hints import Hints
@@ -163,17 +164,31 @@ async def test_the_set_with_the_fewest_hints_is_looked_at_first() -> None:
     assert len(members) == 990
 
 
-async def test_hints_wait_for_room() -> None:
+async def test_of_too_many_hints_their_set_is_read() -> None:
     hints = Hints()
-    for number in range(60_000):
-        hints.add(FEED, str(number).encode())
+    told = [hints.add(FEED, str(number).encode()) for number in range(4500)]
+    assert told.count(True) == 2
+    members: list[bytes] = []
+    more = True
+    while more:
+        _, some, more = await hints.take(99)
+        members += some
+    assert members == [str(number).encode() for number in range(4002, 4500)]
+
+
+async def test_hints_about_sets_without_end_wait_for_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lanes, "_FULL", 500)
+    hints = Hints()
+    for number in range(600):
+        hints.add(ClaimKey(f"o{number}", Action.DROP), b"203.0.113.7")
     waiting = asyncio.create_task(hints.room())
     await asyncio.sleep(0)
     assert not waiting.done()
-    while not waiting.done():
-        await hints.take(5000)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+    for _ in range(360):
+        await hints.take(5)
+    await asyncio.wait_for(waiting, 1)
 
 
 # --- who is urgent ------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """Hints that wait to be looked at: of the set that has the fewest first.
 
 Whoever writes a hundred thousand claims with their hints does not hold up another
-origin's single one.
+origin's single one. The stream keeps some ten thousand, so what is read from it must never
+wait: hints about one set that are too many to be looked at one by one are given up, and the
+set is read as a whole.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from typing import Final
 
 from sdnblock.blocklist.rereads import SetId
 
+_MANY: Final = 2000
+"""Hints that cost more to look at than to read their set."""
 _FULL: Final = 50_000
 _COMPARED: Final = 1000
 """Sets that are compared; more at once are nobody's block list."""
@@ -25,12 +29,19 @@ class Hints:
         self._filled = asyncio.Event()
         self._drained = asyncio.Event()
 
-    def add(self, key: SetId, member: bytes) -> None:
-        """One hint; an empty member only says that there was one."""
+    def add(self, key: SetId, member: bytes) -> bool:
+        """One hint; an empty member only says that there was one.
+
+        Returns whether there were too many: the set has to be read.
+        """
         members = self._waiting.setdefault(key, {})
         if member:
             members[member] = None
         self._filled.set()
+        if len(members) <= _MANY:
+            return False
+        members.clear()
+        return True
 
     async def room(self) -> None:
         """Wait while very many wait."""
