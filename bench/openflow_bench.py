@@ -17,7 +17,7 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,13 +25,17 @@ from bench.lab import Lab
 from bench.passing import source
 from demo.processes import run
 from demo.recipes import SDNBLOCK
-from sdnblock.block import Action, Source
+from sdnblock.block import NEVER, Action, Source
+from sdnblock.blocklist.claims import Claim
+from sdnblock.blocklist.connect import open_redis
+from sdnblock.blocklist.store import Store
 from sdnblock.config import load_config
 from sdnblock.switches.driver import BlockChange, Op
 from sdnblock.switches.openflow.driver import OpenFlowDriver
 from sdnblock.switches.openflow.listener import Listener
 
 _PORT = 6653
+_TOGETHER = 1000
 _FILTER = re.compile(r"table 1:?.*?active=(\d+)", re.DOTALL)
 
 
@@ -155,7 +159,27 @@ async def imported(where: Lab, entries: int) -> float:
     return began
 
 
-async def load(entries: int, quiet: float) -> Load:
+async def hinted(where: Lab, entries: int) -> float:
+    """Another program writes the same by the library, with a hint for each."""
+    settings = load_config(where.config).redis
+    redis = await open_redis(settings)
+    store = Store(redis, settings.keys())
+    began = time.monotonic()
+    for at in range(0, entries, _TOGETHER):
+        numbers = range(at, min(at + _TOGETHER, entries))
+        claims = [
+            Claim(Source(source(number)), "feed", Action.DROP, NEVER, "bench") for number in numbers
+        ]
+        await store.add(claims)
+    await redis.aclose()
+    return began
+
+
+Feed = Callable[[Lab, int], Awaitable[float]]
+"""Writes so many claims into the block list; returns when it began."""
+
+
+async def load(entries: int, quiet: float, feed: Feed) -> Load:
     """One load of so many entries."""
     async with lab() as where:
         controller = await where.controller()
@@ -166,7 +190,7 @@ async def load(entries: int, quiet: float) -> Load:
         )
         await asyncio.sleep(quiet)
         began = time.monotonic()
-        feeding = asyncio.create_task(imported(where, entries))
+        feeding = asyncio.ensure_future(feed(where, entries))
         ended = began
         while await held(where) < idle + entries:
             ended = time.monotonic()
@@ -196,17 +220,17 @@ def line(what: str, seconds: Sequence[float]) -> str:
     )
 
 
-async def under_load(entries: int, runs: int) -> None:
+async def under_load(entries: int, runs: int, feed: Feed, name: str) -> None:
     """Several loads, each of a new switch."""
-    found = [await load(entries, 3.0) for _ in range(runs)]
+    found = [await load(entries, 3.0, feed) for _ in range(runs)]
     print(
-        f"{entries:,} blocks by sdnblock block import -> all in Open vSwitch, others among them:"
+        f"{entries:,} blocks by {name} -> all in Open vSwitch, others among them:"
         f" median {statistics.median(each.seconds for each in found):.1f} s"
     )
     print(line("one block -> in force, idle", [t for each in found for t in each.before]))
     print(
         line(
-            f"one block -> in force, while {entries:,} others load",
+            f"one block -> in force, while {entries:,} others load by {name}",
             [t for each in found for t in each.meanwhile],
         )
         + " (the aim: p99 50 ms)"
@@ -218,12 +242,15 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--entries", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--only", choices=["rates", "load"])
+    parser.add_argument("--only", choices=["rates", "import", "hints"])
     options = parser.parse_args()
-    if options.only != "load":
+    only = options.only
+    if only in (None, "rates"):
         await rates(options.entries, options.runs)
-    if options.only != "rates":
-        await under_load(options.entries, options.runs)
+    if only in (None, "import"):
+        await under_load(options.entries, options.runs, imported, "sdnblock block import")
+    if only in (None, "hints"):
+        await under_load(options.entries, options.runs, hinted, "a program, a hint for each")
 
 
 if __name__ == "__main__":

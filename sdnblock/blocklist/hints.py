@@ -2,8 +2,8 @@
 
 Whoever writes a hundred thousand claims with their hints does not hold up another
 origin's single one. The stream keeps some ten thousand, so what is read from it must never
-wait: hints about one set that are too many to be looked at one by one are given up, and the
-set is read as a whole.
+wait: hints about one set that are too many to be looked at one by one are given up, also
+those that still come, until the set is read as a whole.
 """
 
 from __future__ import annotations
@@ -26,14 +26,18 @@ class Hints:
 
     def __init__(self) -> None:
         self._waiting: dict[SetId, dict[bytes, None]] = {}
+        self._given_up: set[SetId] = set()
         self._filled = asyncio.Event()
         self._drained = asyncio.Event()
 
     def add(self, key: SetId, member: bytes) -> bool:
         """One hint; an empty member only says that there was one.
 
-        Returns whether there were too many: the set has to be read.
+        Returns whether there are too many now: the set has to be read, and until
+        :meth:`reading` says that it is, further hints about it are not kept.
         """
+        if key in self._given_up:
+            return False
         members = self._waiting.setdefault(key, {})
         if member:
             members[member] = None
@@ -41,7 +45,12 @@ class Hints:
         if len(members) <= _MANY:
             return False
         members.clear()
+        self._given_up.add(key)
         return True
+
+    def reading(self, key: SetId) -> None:
+        """``key`` is about to be read: hints that come from now on tell something new."""
+        self._given_up.discard(key)
 
     async def room(self) -> None:
         """Wait while very many wait."""

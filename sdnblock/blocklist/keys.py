@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 from sdnblock.block import Action, parse_origin
@@ -23,6 +24,8 @@ RESERVED_ORIGIN: Final = "allow"
 _SUFFIXES: Final = {Action.DROP: "", Action.LIMIT: ":limit", Action.WATCH: ":watch"}
 _ACTIONS: Final = {"": Action.DROP, "limit": Action.LIMIT, "watch": Action.WATCH}
 _MAX_PREFIX: Final = 100
+_MAX_NAME: Final = 300
+"""No claim set's name is longer."""
 
 
 class Keys:
@@ -95,12 +98,14 @@ class Keys:
         start = f"{self.prefix}origin:".encode("ascii")
         if not name.startswith(start):
             return None
-        return _parse_origin_key(name[len(start) :])
+        return _parse_origin_key(name[len(start) :]) if len(name) <= _MAX_NAME else None
 
     def parse_suffix(self, suffix: bytes) -> ClaimKey | None:
         """Field ``key`` of the change stream to the claim set that it names, else None."""
         start = b"origin:"
-        return _parse_origin_key(suffix[len(start) :]) if suffix.startswith(start) else None
+        if not suffix.startswith(start) or len(suffix) > _MAX_NAME:
+            return None
+        return _parse_origin_key(suffix[len(start) :])
 
     def parse_switch(self, name: bytes) -> str | None:
         """A full key name to the switch whose status it holds, else None."""
@@ -125,6 +130,7 @@ def check_origin(name: str) -> str:
     return name
 
 
+@functools.lru_cache(maxsize=1024)  # of a flood of hints all name the same few
 def _parse_origin_key(rest: bytes) -> ClaimKey | None:
     name, _, suffix = rest.partition(b":")
     if rest.endswith(b":"):

@@ -157,6 +157,7 @@ class Session:
 
     async def _tell_whole(self, key: SetId) -> None:
         """Read one set from nothing and tell all of it."""
+        self._hints.reading(key)
         shadow: Shadow[Target] = Shadow(parse_allow_member if key is None else parse_member)
         self._shadows[key] = shadow
         members: dict[Target, float] = {}
@@ -210,6 +211,7 @@ class Session:
         return time.monotonic() - started
 
     async def _read_again(self, key: SetId) -> None:
+        self._hints.reading(key)
         shadow = self._shadows.get(key)
         wrong = await self._wrong_type(key)
         if shadow is None and key is not None and wrong is None and key not in self._told:
