@@ -1,6 +1,6 @@
 """What is kept of a request while it waits for its answer, and what detectors ask of it.
 
-Texts only, read when somebody asks: there are many requests, and few that matter.
+The message itself, read when somebody asks: there are many requests, and few that matter.
 """
 
 from __future__ import annotations
@@ -30,41 +30,23 @@ class Asked:
     """A request of a remote. Texts are as they came; empty where the header is missing."""
 
     __slots__ = (
-        "answered", "call_id", "challenged", "contact_text", "digest", "established",
-        "expires_text", "from_text", "local", "local_port", "method", "outcome", "protocol",
-        "realms", "remote", "remote_port", "sampled", "size", "time", "to_text", "uri_text",
-        "user_agent",
+        "answered", "challenged", "digest", "established", "event", "message", "outcome",
+        "realms", "remote", "size", "time",
     )  # fmt: skip
 
     def __init__(self, event: SipSeen, digest: Digest | None, realms: tuple[str, ...]) -> None:
         """``digest`` is that of its credentials that counts, ``realms`` are those of all."""
-        message = event.message
-        get = message.fields.get
+        self.event = event
+        self.message = message = event.message
         self.time = event.time
         self.remote = event.source
-        self.remote_port = event.source_port
-        self.local = event.destination
-        self.local_port = event.destination_port
-        self.protocol = event.protocol
         self.established = event.established
-        self.sampled = event.sampled
-        self.method = message.method
-        self.uri_text = message.uri
-        self.from_text = get("from", "")
-        self.to_text = get("to", "")
-        self.call_id = get("call-id", "")
         self.digest = digest
         self.realms = realms
-        contact = get("contact", "")
-        if message.repeated:
-            contact = _JOIN.join(message.values("contact"))
-        self.contact_text = contact
-        self.expires_text = get("expires", "")
-        self.user_agent = get("user-agent", "")
-        self.size = len(self.from_text) + len(self.contact_text) + _SIZE
+        self.size = message.head + _SIZE
         """About how many bytes it takes."""
         if digest is not None:
-            self.size += _DIGEST + sum(map(len, digest.parameters.values()))
+            self.size += _DIGEST
         self.challenged = False
         """Whether its credential answers a challenge of ours."""
         self.answered = False
@@ -74,10 +56,76 @@ class Asked:
 
     def is_again(self, message: SipMessage) -> bool:
         """Whether ``message`` is this request once more, and not another in its clothes."""
-        if self.uri_text != message.uri or self.to_text != message.first("to"):
+        mine = self.message
+        if mine.uri != message.uri or mine.first("to") != message.first("to"):
             return False
         credentials = message.credentials
         return self.digest in credentials if self.digest is not None else not credentials
+
+    @property
+    def method(self) -> str:
+        """Its method."""
+        return self.message.method
+
+    @property
+    def remote_port(self) -> int:
+        """The port that it came from."""
+        return self.event.source_port
+
+    @property
+    def local(self) -> bytes:
+        """Our address that it went to."""
+        return self.event.destination
+
+    @property
+    def local_port(self) -> int:
+        """Our port that it went to."""
+        return self.event.destination_port
+
+    @property
+    def protocol(self) -> int:
+        """The IP protocol number that it came by."""
+        return self.event.protocol
+
+    @property
+    def sampled(self) -> bool:
+        """Whether its reporter shows only some of the messages that it sees."""
+        return self.event.sampled
+
+    @property
+    def uri_text(self) -> str:
+        """The Request-URI."""
+        return self.message.uri
+
+    @property
+    def from_text(self) -> str:
+        """From."""
+        return self.message.first("from")
+
+    @property
+    def to_text(self) -> str:
+        """To."""
+        return self.message.first("to")
+
+    @property
+    def call_id(self) -> str:
+        """Call-ID."""
+        return self.message.call_id
+
+    @property
+    def contact_text(self) -> str:
+        """All its Contacts."""
+        return _JOIN.join(self.message.values("contact"))
+
+    @property
+    def expires_text(self) -> str:
+        """Expires."""
+        return self.message.first("expires")
+
+    @property
+    def user_agent(self) -> str:
+        """User-Agent."""
+        return self.message.first("user-agent")
 
     @property
     def uri(self) -> Address | None:

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sdnblock.block import Flow
-from sdnblock.detect.detector import Detector, Shared
+from sdnblock.detect.detector import Detector, Shared, Sort
 from sdnblock.detect.finding import Finding
-from sdnblock.detect.guesses import KIND, AcceptedNonces, FlowUsers, Guesses, Sort
+from sdnblock.detect.guesses import KIND, AcceptedNonces, FlowUsers, Guesses, Sureness
 from sdnblock.detect.kept import Kept
 from sdnblock.detect.site import site_of
 from sdnblock.detect.transactions import Outcome
@@ -63,31 +63,34 @@ class BruteForce(Detector):
         self._accepted = AcceptedNonces()
         self._flow_users = FlowUsers()
 
+    @staticmethod
+    def cares(sort: Sort) -> bool:
+        """Credentials that were taken, or rejected."""
+        if sort.accepted:
+            return sort.credential and (sort.challenged or sort.proven)
+        return sort.credential and sort.rejected
+
     def outcome(self, outcome: Outcome) -> Iterable[Finding]:
         """A finding, when a source has had enough rejections."""
-        if not outcome.credential:
-            return ()
         digest = outcome.asked.digest
         user = digest.get("username") if digest is not None else ""
         nonce = digest.get("nonce") if digest is not None else ""
         site = site_of(outcome.remote)
         guesses = self._sites.get(site)
         if outcome.accepted:
-            if outcome.challenged or outcome.proven:
-                self._accepted.note(nonce, user)
-                self._flow_users.note((site, outcome.remote_port), user, outcome.time)
-                if guesses is not None:
-                    guesses.forgive(user)
-                    self._sites.put(site, guesses)
-                    if guesses.empty:
-                        self._sites.drop(site)
+            self._accepted.note(nonce, user)
+            self._flow_users.note((site, outcome.remote_port), user, outcome.time)
+            if guesses is not None:
+                guesses.forgive(user)
+                self._sites.put(site, guesses)
+                if guesses.empty:
+                    self._sites.drop(site)
             return ()
-        if not outcome.rejected or self._is_innocent(outcome, user, nonce):
+        if self._is_innocent(outcome, user, nonce):
             return ()
         if guesses is None or outcome.time - guesses.last > self._settings.memory:
             guesses = Guesses(outcome.time)
-        sort = Sort.PROVEN if outcome.proven else Sort.OURS if outcome.challenged else Sort.UNKNOWN
-        guesses.note(user, outcome.remote_port, sort, outcome.time)
+        guesses.note(user, outcome.remote_port, _sureness(outcome), outcome.time)
         if self._credit.has(outcome.remote, outcome.time):
             findings = list(self._with_credit(outcome, user, guesses))
         else:
@@ -163,6 +166,12 @@ class BruteForce(Detector):
         if proven + ours + unknown >= enough * _UNKNOWN_FACTOR:
             return proven + ours + unknown, Grade.SPOOFABLE
         return 0, None
+
+
+def _sureness(outcome: Outcome) -> Sureness:
+    if outcome.proven:
+        return Sureness.PROVEN
+    return Sureness.OURS if outcome.challenged else Sureness.UNKNOWN
 
 
 def _flow(outcome: Outcome) -> Flow:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from sdnblock.detect.bindings import Bindings
 from sdnblock.detect.credit import Credit
@@ -35,6 +35,22 @@ class Shared:
     bindings: Bindings
 
 
+class Sort(NamedTuple):
+    """What sort of outcome one is: the fields are those of :class:`Outcome`."""
+
+    method: str
+    status: int
+    credential: bool
+    challenged: bool
+    rejected: bool
+    proven: bool
+
+    @property
+    def accepted(self) -> bool:
+        """Whether we answered 2xx."""
+        return 200 <= self.status < 300
+
+
 class Detector:
     """One attack. Subclasses take their settings and :class:`Shared`."""
 
@@ -44,6 +60,17 @@ class Detector:
     """Of which new requests it is told; None: of all."""
     begun_credential: ClassVar[bool] = False
     """Whether it is told only of those that carry a credential."""
+
+    @staticmethod
+    def cares(sort: Sort) -> bool:
+        """Whether outcomes of a sort may matter to it; of others it is not told. Asked once for
+        each sort: most are of a few, and most of these matter to few."""
+        return True
+
+    @staticmethod
+    def heeds(status: int, method: str) -> bool:
+        """Likewise of our responses; ``method`` is that of the CSeq."""
+        return True
 
     def request(self, event: SipSeen) -> Iterable[Finding]:
         """A request of a remote to us, each time that anybody saw it."""
@@ -59,7 +86,7 @@ class Detector:
         return ()
 
     def response(self, event: SipSeen) -> Iterable[Finding]:
-        """A response of ours to a remote."""
+        """A response of ours to a remote, if it heeds such."""
         return ()
 
     def ours(self, event: SipSeen) -> Iterable[Finding]:
@@ -67,7 +94,7 @@ class Detector:
         return ()
 
     def outcome(self, outcome: Outcome) -> Iterable[Finding]:
-        """What became of a request of a remote: each final response once."""
+        """What became of a request of a remote, if it cares: each final response once."""
         return ()
 
     def proved(self, outcome: Outcome) -> Iterable[Finding]:

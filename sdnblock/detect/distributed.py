@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sdnblock.detect.asked import Asked
-from sdnblock.detect.detector import Detector, Shared
+from sdnblock.detect.detector import Detector, Shared, Sort
 from sdnblock.detect.families import Families, Suspicion
 from sdnblock.detect.finding import Finding
 from sdnblock.detect.fingerprint import Fingerprint, dial_tail, fingerprint
@@ -91,21 +91,26 @@ class DistributedScan(Detector):
             self._waiting.pop(event.site, None)
         return ()
 
+    @staticmethod
+    def cares(sort: Sort) -> bool:
+        """Failures, challenges that wait for an answer, and success."""
+        if sort.accepted:
+            return sort.challenged or sort.method in _SUCCESSES
+        if sort.method not in _METHODS:
+            return False
+        if sort.credential:
+            return sort.rejected and sort.proven
+        return sort.status in _NOBODY or sort.status in _CHALLENGED
+
     def outcome(self, outcome: Outcome) -> Iterable[Finding]:
         """Failures count; a challenge waits for its answer; success acquits."""
         if outcome.accepted:
-            if outcome.challenged or outcome.method in _SUCCESSES:
-                self._acquit(outcome)
-            return ()
-        if outcome.method not in _METHODS or self._credit.has(outcome.remote, outcome.time):
-            return ()
-        if outcome.credential:
-            if outcome.rejected and outcome.proven:
-                return self._failed(outcome.asked, outcome.time, proven=True)
-        elif outcome.status in _NOBODY:
-            return self._failed(outcome.asked, outcome.time, outcome.proven)
-        elif outcome.status in _CHALLENGED and not outcome.asked.sampled:
-            self._wait(outcome)
+            self._acquit(outcome)
+        elif not self._credit.has(outcome.remote, outcome.time):
+            if outcome.credential or outcome.status in _NOBODY:
+                return self._failed(outcome.asked, outcome.time, outcome.proven)
+            if not outcome.asked.sampled:
+                self._wait(outcome)
         return ()
 
     def proved(self, outcome: Outcome) -> Iterable[Finding]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 from sdnblock.detect.bindings import Bindings
 from sdnblock.detect.credit import Credit
@@ -18,13 +18,11 @@ from sdnblock.detect.registry import DetectSettings, make_detectors
 from sdnblock.detect.sides import Sides
 from sdnblock.detect.signatures import Signatures
 from sdnblock.detect.tenants import Tenants
-from sdnblock.detect.transactions import Transactions
+from sdnblock.detect.told import Beginning, Caring, Heeding, Hook, hooks
+from sdnblock.detect.transactions import Outcome, Transactions
 from sdnblock.detect.verdict import Conclusion, Lift
 from sdnblock.detect.words import words_of
 from sdnblock.evidence.events import Evidence, OutcomeCrossed, RateCrossed, SipSeen
-from sdnblock.evidence.sip import SipMessage
-
-Hook = Callable[[Any], Iterable[Finding]]
 
 _TICK: Final = 1.0
 
@@ -75,16 +73,16 @@ class Engine:
 
     def _hook(self) -> None:
         detectors = [*(detector for _, detector in self._made.values()), *self._added]
-        self._request = _hooks(detectors, "request")
-        self._glimpsed = _hooks(detectors, "glimpsed")
-        self._begun = _Begun(detectors)
-        self._response = _hooks(detectors, "response")
-        self._ours = _hooks(detectors, "ours")
-        self._outcome = _hooks(detectors, "outcome")
-        self._proved = _hooks(detectors, "proved")
-        self._rate = _hooks(detectors, "rate")
-        self._crossed = _hooks(detectors, "crossed")
-        self._tick = _hooks(detectors, "tick")
+        self._request = hooks(detectors, "request")
+        self._glimpsed = hooks(detectors, "glimpsed")
+        self._begun = Beginning(detectors)
+        self._response = Heeding(detectors)
+        self._ours = hooks(detectors, "ours")
+        self._outcome = Caring(detectors)
+        self._proved = hooks(detectors, "proved")
+        self._rate = hooks(detectors, "rate")
+        self._crossed = hooks(detectors, "crossed")
+        self._tick = hooks(detectors, "tick")
 
     def observe(self, event: Evidence) -> list[Conclusion]:
         """What a piece of evidence leads to."""
@@ -122,7 +120,9 @@ class Engine:
                 self._ended(event, event.destination)
             _call(self._ours, event, findings)
         else:
-            _call(self._request, event, findings)
+            for hook in self._request:
+                if found := hook(event):
+                    findings.extend(found)
             method = message.method
             if method == "ACK":
                 proved = self._transactions.acknowledged(event)
@@ -134,21 +134,37 @@ class Engine:
                     self._ended(event, event.source)
                 self._tenants.request(event)
                 event.words = words_of(event)
-                _call(self._begun.of(message), event, findings)
+                for hook in self._begun.of(message):
+                    if found := hook(event):
+                        findings.extend(found)
 
     def _answer(self, event: SipSeen, findings: list[Finding]) -> None:
         if self._from_remote(event):
             _call(self._ours, event, findings)
             return
-        _call(self._response, event, findings)
+        message = event.message
+        for hook in self._response.of(message.status, message.cseq[1]):
+            if found := hook(event):
+                findings.extend(found)
         outcome = self._transactions.response(event)
-        if outcome is not None:
-            self._tenants.note(outcome)
+        if outcome is None:
+            return
+        if outcome.accepted:
+            self._taken(outcome)
+        for hook in self._outcome.of(outcome):
+            if found := hook(outcome):
+                findings.extend(found)
+
+    def _taken(self, outcome: Outcome) -> None:
+        """What everybody should know of a request that was accepted."""
+        if outcome.method == "REGISTER":
             self._bindings.note(outcome)
+        elif outcome.method == "INVITE":
             self._lasting.answered(outcome)
+        if outcome.challenged:
+            self._tenants.note(outcome)
             if self.credit.note(outcome):
                 self._lifts += self._judge.pardon(outcome.remote, outcome.time)
-            _call(self._outcome, outcome, findings)
 
     def _ended(self, bye: SipSeen, remote: bytes) -> None:
         if self._lasting.ended(bye, remote) and self.credit.earn(remote, bye.time):
@@ -157,51 +173,16 @@ class Engine:
     def _from_remote(self, event: SipSeen) -> bool:
         if event.inbound is not None:
             return event.inbound
-        if event.message.is_request:
-            return not self._sides.ours(event.source)
-        return self._sides.ours(event.destination)
+        if event.message.status:
+            return self._sides.ours(event.destination)
+        return not self._sides.ours(event.source)
 
     def _conclude(self, findings: Iterable[Finding], now: float) -> list[Conclusion]:
         concluded = (self._judge.judge(each, now) for each in findings)
         return [each for each in concluded if each is not None]
 
 
-class _Begun:
-    """Who is told of a new request: by its method, and whether it carries a credential."""
-
-    def __init__(self, detectors: Iterable[Detector]) -> None:
-        self._all = list(detectors)
-        methods = frozenset().union(*(each.begun_methods or () for each in self._all))
-        self._with = {method: self._of(method, True) for method in methods}
-        self._without = {method: self._of(method, False) for method in methods}
-        self._others_with, self._others_without = self._of("", True), self._of("", False)
-
-    def of(self, message: SipMessage) -> tuple[Hook, ...]:
-        """The hooks."""
-        if "authorization" in message.fields or "proxy-authorization" in message.fields:
-            return self._with.get(message.method, self._others_with)
-        return self._without.get(message.method, self._others_without)
-
-    def _of(self, method: str, credential: bool) -> tuple[Hook, ...]:
-        told = [
-            each for each in self._all
-            if (each.begun_methods is None or method in each.begun_methods)
-            and (credential or not each.begun_credential)
-        ]  # fmt: skip
-        return _hooks(told, "begun")
-
-
-def _hooks(detectors: Iterable[Detector], name: str) -> tuple[Hook, ...]:
-    """The bound methods of those detectors that have one of their own."""
-    return tuple(
-        getattr(each, name)
-        for each in detectors
-        if getattr(type(each), name) is not getattr(Detector, name)
-    )
-
-
-def _call(hooks: tuple[Hook, ...], argument: object, findings: list[Finding]) -> None:
-    for hook in hooks:
-        found = hook(argument)
-        if found:
+def _call(told: tuple[Hook, ...], argument: object, findings: list[Finding]) -> None:
+    for hook in told:
+        if found := hook(argument):
             findings.extend(found)

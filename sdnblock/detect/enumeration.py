@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sdnblock.block import Action
-from sdnblock.detect.detector import Detector, Shared
+from sdnblock.detect.detector import Detector, Shared, Sort
 from sdnblock.detect.finding import Finding
 from sdnblock.detect.kept import Kept, Kind, brief, packed_briefs, packed_count, packed_time
 from sdnblock.detect.site import parse_site, site_of, site_text
@@ -99,22 +99,26 @@ class Enumeration(Detector):
         self._tenants = shared.tenants
         self._walks: Kept[bytes, Walk] = shared.memory.keep(KIND)
 
+    @staticmethod
+    def cares(sort: Sort) -> bool:
+        """Answers that say whether somebody exists."""
+        return sort.method in _METHODS and (sort.status in _EXISTS or sort.status in _DEFINITIVE)
+
     def outcome(self, outcome: Outcome) -> Iterable[Finding]:
         """A finding, when a source's walk crosses its threshold."""
-        if outcome.method not in _METHODS or self._is_customer(outcome):
-            return ()
+        exists = outcome.status in _EXISTS
         site = site_of(outcome.remote)
         walk = self._walks.get(site)
+        if (exists and walk is None) or self._is_customer(outcome):
+            return ()
         if walk is not None and outcome.time - walk.last > self._settings.memory:
             self._walks.drop(site)
             walk = None
-        if outcome.status in _EXISTS:
+        if exists:
             if walk is not None and walk.score:
                 walk.score = max(0, walk.score - self._settings.success)
                 walk.last = outcome.time
                 self._walks.put(site, walk)
-            return ()
-        if outcome.status not in _DEFINITIVE:
             return ()
         user = brief(outcome.user)
         if walk is not None and user in walk.users:

@@ -23,7 +23,7 @@ _FLOWS: Final = 100_000
 _DAY: Final = 86400.0
 
 
-class Sort(enum.IntEnum):
+class Sureness(enum.IntEnum):
     """How sure it is that a rejected credential came from where it seems to."""
 
     PROVEN = 0
@@ -39,7 +39,7 @@ class UserGuesses:
 
     first: float
     counts: tuple[int, int, int] = (0, 0, 0)
-    """By :class:`Sort`."""
+    """By :class:`Sureness`."""
 
 
 class Guesses:
@@ -56,7 +56,7 @@ class Guesses:
         self.convicted = False
         """Whether a finding was made of it before."""
 
-    def note(self, user: str, port: int, sort: Sort, now: float) -> None:
+    def note(self, user: str, port: int, sure: Sureness, now: float) -> None:
         """One more. :attr:`users` has ``user`` then."""
         if not self.users:
             self.first = now
@@ -68,9 +68,9 @@ class Guesses:
             mine = self.users[user] = UserGuesses(now)
         proven, ours, unknown = mine.counts
         mine.counts = (
-            proven + (sort is Sort.PROVEN),
-            ours + (sort is Sort.OURS),
-            unknown + (sort is Sort.UNKNOWN),
+            proven + (sure is Sureness.PROVEN),
+            ours + (sure is Sureness.OURS),
+            unknown + (sure is Sureness.UNKNOWN),
         )
         if len(self.ports) < _PORTS:
             self.ports.add(port)
@@ -81,7 +81,7 @@ class Guesses:
             self.strangers.add(user)
 
     def total(self) -> tuple[int, int, int]:
-        """Rejections of all users, by sort."""
+        """Rejections of all users, by how sure they are."""
         counts = [each.counts for each in self.users.values()]
         return (
             sum(each[0] for each in counts),
@@ -146,7 +146,7 @@ KIND: Final[Kind[bytes, Guesses]] = Kind(
     time=lambda guesses: guesses.last,
     pack=Guesses.pack,
     unpack=unpack_guesses,
-    firm=lambda guesses: guesses.convicted or guesses.total()[Sort.PROVEN] > 0,
+    firm=lambda guesses: guesses.convicted or guesses.total()[Sureness.PROVEN] > 0,
 )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sdnblock.block import Flow
-from sdnblock.detect.detector import Detector, Shared
+from sdnblock.detect.detector import Detector, Shared, Sort
 from sdnblock.detect.finding import Finding
 from sdnblock.detect.recent import Recent
 from sdnblock.detect.site import site_of
@@ -24,7 +24,6 @@ NAME: Final = "identity"
 
 _MOST: Final = 100_000
 _REFUSED: Final = frozenset({403, 428, 433, 436, 437, 438, 607, 608})
-_CHALLENGES: Final = frozenset({401, 407})
 _METHODS: Final = frozenset({"REGISTER", "INVITE", "MESSAGE", "SUBSCRIBE", "PUBLISH", "REFER"})
 _NOBODY: Final = frozenset(
     {"", "anonymous", "restricted", "unavailable", "unknown", "private", "withheld"}
@@ -82,13 +81,17 @@ class Identity(Detector):
         )
         self._refusals: Recent[bytes, _Refusals] = Recent(_Refusals, settings.memory, _MOST)
 
+    @staticmethod
+    def cares(sort: Sort) -> bool:
+        """Requests with a credential that were taken or refused."""
+        known = sort.challenged and sort.method in _METHODS
+        return known and (sort.accepted or sort.status in _REFUSED)
+
     def outcome(self, outcome: Outcome) -> Iterable[Finding]:
         """What became of a request with a credential."""
-        if not outcome.challenged or outcome.method not in _METHODS:
-            return ()
-        asked, status = outcome.asked, outcome.status
+        asked = outcome.asked
         digest = asked.digest
-        if digest is None or asked.in_dialog or status in _CHALLENGES:
+        if digest is None or asked.in_dialog:
             return ()
         account = digest.get("username").partition("@")[0].lower()
         shown = asked.to if asked.method == "REGISTER" else asked.from_
@@ -100,8 +103,6 @@ class Identity(Detector):
         key = (account[:100], digest.get("realm")[:100])
         if outcome.accepted:
             return self._accepted(outcome, key, name)
-        if status not in _REFUSED:
-            return ()
         known = self._presented.get(key, outcome.time)
         if name == account or (known is not None and name in known.names):
             return ()  # it is refused for something else

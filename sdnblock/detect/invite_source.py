@@ -15,7 +15,7 @@ from typing import Final
 
 from sdnblock.block import Action, Flow
 from sdnblock.detect.bindings import Aor, aor_of
-from sdnblock.detect.detector import Detector, Shared
+from sdnblock.detect.detector import Detector, Shared, Sort
 from sdnblock.detect.finding import Finding
 from sdnblock.detect.recent import Recent
 from sdnblock.detect.transactions import Outcome
@@ -57,10 +57,15 @@ class InviteSource(Detector):
         self._bindings = shared.bindings
         self._users: Recent[Aor, _User] = Recent(_User, _HOUR, _MOST)
 
+    @staticmethod
+    def cares(sort: Sort) -> bool:
+        """Calls that were let in. An accepted one that nothing proves waits for its ACK."""
+        if sort.method != "INVITE" or sort.status in _REFUSED:
+            return False
+        return sort.proven or not sort.accepted
+
     def outcome(self, outcome: Outcome) -> Iterable[Finding]:
-        """What became of an INVITE. An accepted one that nothing proves waits for its ACK."""
-        if outcome.method != "INVITE" or (outcome.accepted and not outcome.proven):
-            return ()
+        """What became of an INVITE."""
         return self._look(outcome)
 
     def proved(self, outcome: Outcome) -> Iterable[Finding]:

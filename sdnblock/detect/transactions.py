@@ -47,13 +47,7 @@ class Outcome:
 
     time: float
     remote: bytes
-    remote_port: int
-    local: bytes
-    local_port: int
-    protocol: int
     method: str
-    user: str
-    """Whom the request was about: the To user of a REGISTER, else the Request-URI's."""
     status: int
     credential: bool
     """Whether the request carried a credential."""
@@ -66,13 +60,35 @@ class Outcome:
     """Whether it needed a round trip with the remote."""
     asked: Asked
     """The request."""
+    accepted: bool
+    """Whether we answered 2xx."""
     to_tag: str = ""
-    """Ours."""
+    """Ours, of an INVITE."""
 
     @property
-    def accepted(self) -> bool:
-        """Whether we answered 2xx."""
-        return 200 <= self.status < 300
+    def user(self) -> str:
+        """Whom the request was about: the To user of a REGISTER, else the Request-URI's."""
+        return self.asked.about
+
+    @property
+    def remote_port(self) -> int:
+        """The port that it came from."""
+        return self.asked.event.source_port
+
+    @property
+    def local(self) -> bytes:
+        """Our address that it went to."""
+        return self.asked.event.destination
+
+    @property
+    def local_port(self) -> int:
+        """Our port that it went to."""
+        return self.asked.event.destination_port
+
+    @property
+    def protocol(self) -> int:
+        """The IP protocol number that it came by."""
+        return self.asked.event.protocol
 
 
 class Transactions:
@@ -91,7 +107,8 @@ class Transactions:
         """A request of a remote other than ACK; whether it is a new one."""
         message, now = event.message, event.time
         key = (event.source, *message.transaction)
-        known = self._pending.get(key)
+        pending = self._pending
+        known = pending.get(key)
         if known is not None:
             if known.is_again(message):
                 known.established |= event.established
@@ -102,9 +119,9 @@ class Transactions:
             asked = self._with_credential(event)
         else:
             asked = Asked(event, None, ())
-        self._pending[key] = asked
+        pending[key] = asked
         self._size += asked.size
-        full = len(self._pending) > _MOST or self._size > _MOST_SIZE
+        full = self._size > _MOST_SIZE or len(pending) > _MOST
         if full or not 0 <= now - self._looked < _LOOK:
             self._looked = now
             self._forget(now)
@@ -112,25 +129,26 @@ class Transactions:
 
     def response(self, event: SipSeen) -> Outcome | None:
         """A response of ours; its outcome if it is final and new."""
-        message = event.message
-        if message.status in _CHALLENGES:
+        message, now = event.message, event.time
+        status = message.status
+        if status < 200:
+            return None
+        if status in _CHALLENGES:
             self._challenged(event)
-        if message.status < 200:
+        asked = self._pending.get((event.destination, *message.transaction))
+        if asked is None or asked.outcome is not None or now - asked.time > _LIFETIME:
             return None
-        key = (event.destination, *message.transaction)
-        asked = self._pending.get(key)
-        if asked is None or asked.outcome is not None or event.time - asked.time > _LIFETIME:
-            return None
-        proven = asked.answered or (asked.protocol == TCP and _on_same_connection(asked, event))
+        method, digest = asked.message.method, asked.digest
         outcome = asked.outcome = Outcome(
-            event.time, asked.remote, asked.remote_port, asked.local, asked.local_port,
-            asked.protocol, asked.method, asked.about, message.status,
-            asked.digest is not None, asked.challenged, _rejects(message, asked), proven,
-            asked, message.to_tag,
+            now, asked.remote, method, status, digest is not None, asked.challenged,
+            digest is not None and _rejects(message, asked),
+            asked.answered or (asked.protocol == TCP and _on_same_connection(asked, event)),
+            asked, 200 <= status < 300,
         )  # fmt: skip
-        if asked.method == "INVITE" and outcome.to_tag:
-            self._tags.sent(outcome.to_tag)
-            self._acks[(asked.remote, asked.call_id, outcome.to_tag)] = asked
+        if method == "INVITE" and (tag := message.to_tag):
+            outcome.to_tag = tag
+            self._tags.sent(tag)
+            self._acks[(asked.remote, asked.call_id, tag)] = asked
         return outcome
 
     def acknowledged(self, event: SipSeen) -> Outcome | None:
@@ -189,9 +207,7 @@ def _challenges(message: SipMessage) -> Iterator[Digest]:
 
 
 def _rejects(message: SipMessage, asked: Asked) -> bool:
-    """Whether a response refuses the credential of its request."""
-    if asked.digest is None:
-        return False
+    """Whether a response refuses the credential that its request has."""
     if message.status not in _CHALLENGES:
         return message.status == 403
     challenges = list(_challenges(message))

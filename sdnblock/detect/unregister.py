@@ -17,7 +17,7 @@ from typing import Final
 
 from sdnblock.block import Action
 from sdnblock.detect.bindings import Aor, Binding, aor_of
-from sdnblock.detect.detector import Detector, Shared
+from sdnblock.detect.detector import Detector, Shared, Sort
 from sdnblock.detect.finding import Finding
 from sdnblock.detect.recent import Recent
 from sdnblock.detect.site import site_of
@@ -73,10 +73,13 @@ class Unregister(Detector):
         self._bindings = shared.bindings
         self._sites: Recent[bytes, _Site] = Recent(_Site, settings.memory, _MOST)
 
+    @staticmethod
+    def cares(sort: Sort) -> bool:
+        """Answers to a REGISTER that took or refused it."""
+        return sort.method == "REGISTER" and (sort.accepted or sort.status in _REFUSED)
+
     def outcome(self, outcome: Outcome) -> Iterable[Finding]:
         """What became of a REGISTER."""
-        if outcome.method != "REGISTER":
-            return ()
         aor = aor_of(outcome.asked.to)
         if aor is None:
             return ()
@@ -93,9 +96,7 @@ class Unregister(Detector):
             return ()
         if outcome.accepted:
             return self._accepted(outcome, aor, owners)
-        if outcome.status in _REFUSED:
-            return self._refused(outcome, aor)
-        return ()
+        return self._refused(outcome, aor)
 
     def _accepted(
         self, outcome: Outcome, aor: Aor, owners: dict[bytes, Binding]

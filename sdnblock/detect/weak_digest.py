@@ -41,9 +41,14 @@ class WeakDigest(Detector):
     def __init__(self, settings: WeakDigestSettings, shared: Shared) -> None:
         pass
 
+    @staticmethod
+    def heeds(status: int, method: str) -> bool:
+        """Challenges."""
+        return status in _CHALLENGES
+
     def response(self, event: SipSeen) -> Iterable[Finding]:
         """A report about our server, if its challenge is weak."""
-        return self._look(event) if event.message.status in _CHALLENGES else ()
+        return self._look(event)
 
     def _look(self, event: SipSeen) -> Iterator[Finding]:
         message = event.message

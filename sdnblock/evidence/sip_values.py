@@ -26,7 +26,8 @@ _PARAMETER = re.compile(rf'[ \t]*;[ \t]*([^\s=;,"]*+)[ \t]*(?:=[ \t]*({_QUOTED}|
 _BRANCH = re.compile(r'[^",]*?;[ \t]*branch[ \t]*=[ \t]*([^;,\s"]{1,256})', re.IGNORECASE)
 _PART = re.compile(rf'(?:[^",<]++|{_QUOTED}|<[^>]*+>?|".*+)++')
 _CREDENTIALS = re.compile(
-    r'[ \t,]*+([A-Za-z0-9_.-]{1,32}+)[ \t]*+=[ \t]*+(?:"((?:[^"\\]|\\.)*+)"|([^,\s"]++))|(?s:.+)'
+    r"[ \t,]*+([A-Za-z0-9_.-]{1,32}+)[ \t]*+=[ \t]*+"
+    r'(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^,\s"]++))|(?s:.+)'
 )
 """A parameter, its value quoted or not; or, where none begins, all that is left."""
 _TOKEN = re.compile(r"[A-Za-z0-9._~+-]*")

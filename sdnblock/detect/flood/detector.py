@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sdnblock.block import TCP, Action, source_of
-from sdnblock.detect.detector import Detector, Shared
+from sdnblock.detect.detector import Detector, Shared, Sort
 from sdnblock.detect.finding import Finding
 from sdnblock.detect.flood.crowd import WINDOW, Crowd, Flood
 from sdnblock.detect.site import site_of
@@ -103,6 +103,11 @@ class Floods(Detector):
         self._server = event.destination
         self._crowd.request(event)
         return self._count(_NAMED.get(event.message.method, "other"), event)
+
+    @staticmethod
+    def cares(sort: Sort) -> bool:
+        """Answers that prove something."""
+        return sort.proven or sort.challenged
 
     def outcome(self, outcome: Outcome) -> Iterable[Finding]:
         """Who answers is no invention."""

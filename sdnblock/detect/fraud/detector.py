@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sdnblock.block import Action
-from sdnblock.detect.detector import Detector, Shared
+from sdnblock.detect.detector import Detector, Shared, Sort
 from sdnblock.detect.finding import Finding
 from sdnblock.detect.fraud.calls import METHODS, Call, CallKey, Calls
 from sdnblock.detect.fraud.profiles import ABROAD, Measure, Profile, Profiles
@@ -82,6 +82,11 @@ class Fraud(Detector):
         self._last: tuple[Call, _Place] | None = None
         self._expired = 0.0
 
+    @staticmethod
+    def heeds(status: int, method: str) -> bool:
+        """Answers to what calls are made of."""
+        return method == "BYE" or (method == "INVITE" and status > 100)
+
     def begun(self, event: SipSeen) -> Iterable[Finding]:
         """A new request of a remote."""
         call = self._calls.request(event)
@@ -105,12 +110,15 @@ class Fraud(Detector):
         ended = self._calls.ours(event) if event.message.is_request else None
         return self._end(ended, event.time) if ended is not None else ()
 
+    @staticmethod
+    def cares(sort: Sort) -> bool:
+        """An answered call whose source is not proven waits for its ACK: without one there is no
+        call."""
+        return sort.method == "INVITE" and (sort.proven or not sort.accepted)
+
     def outcome(self, outcome: Outcome) -> Iterable[Finding]:
-        """The same answer once more, with what it proves. An answered call whose source is not
-        proven waits for its ACK: without one there is no call."""
-        if outcome.method == "INVITE" and (outcome.proven or not outcome.accepted):
-            return self._decide(outcome)
-        return ()
+        """The same answer once more, with what it proves."""
+        return self._decide(outcome)
 
     def proved(self, outcome: Outcome) -> Iterable[Finding]:
         """An ACK proves an answer of before."""
