@@ -69,9 +69,10 @@ class Ledger:
         self._wanted = wanted
         self._rank = rank
         self._allowed = allowed
-        self._capacity = Capacity({}, 0)
         self._room: dict[Table, int] = {}
         self._limiters = 0
+        self._held: dict[Table, int] = {}
+        self._limited = 0
         # None: something is there, but we do not know what.
         self.blocks: dict[Target, Action | None] = {}
         self.allows: set[Source | Prefix] = set()
@@ -83,21 +84,39 @@ class Ledger:
 
     def reset(self, installed: Installed, capacity: Capacity) -> None:
         """Begin again with what was read from the switch."""
-        self._capacity = capacity
-        self.blocks = dict(installed.blocks)
-        self.allows = set(installed.allows)
+        self.blocks.clear()
+        self.allows.clear()
+        self._held.clear()
+        self._limited = 0
+        self.try_again(capacity)
+        for target, action in installed.blocks.items():
+            self.correct(target, action)
+        self.correct_allows(installed.allows)
+
+    def try_again(self, capacity: Capacity) -> None:
+        """Forget what was refused or did not fit: perhaps it does now."""
         self.unplaced.clear()
         self.refused.clear()
         self._withheld = AllowView()
         self._kept_off.clear()
-        self._room = dict(capacity.tables)
-        for target in self.blocks:
-            self._take(table_of(target), 1)
-        for prefix in self.allows:
+        tables = capacity.tables.items()
+        self._room = {table: size - self._held.get(table, 0) for table, size in tables}
+        self._limiters = capacity.limiters - self._limited
+
+    def correct(self, target: Target, action: Action | None) -> None:
+        """The switch was seen to have ``action`` for ``target``; None: no entry."""
+        if action is None:
+            self._remove(target)
+        else:
+            self._put(target, action)
+
+    def correct_allows(self, allows: set[Source | Prefix]) -> None:
+        """The switch was seen to hold these allow entries."""
+        for prefix in self.allows - allows:
+            self._take((TableKind.ALLOW, prefix.family), -1)
+        for prefix in allows - self.allows:
             self._take((TableKind.ALLOW, prefix.family), 1)
-        self._limiters = capacity.limiters - sum(
-            action is Action.LIMIT for action in self.blocks.values()
-        )
+        self.allows = set(allows)
 
     def __len__(self) -> int:
         return len(self.blocks)
@@ -273,31 +292,20 @@ class Ledger:
 
     def _done(self, change: BlockChange) -> set[Target]:
         target, table = change.target, table_of(change.target)
-        before = self.blocks.get(target)
         if change.op is Op.DELETE:
-            if target in self.blocks:
-                del self.blocks[target]
-                self._take(table, -1)
-            self._limiters += before is Action.LIMIT
+            self._remove(target)
             return self._candidates(table)
-        if target not in self.blocks:
-            self._take(table, 1)
-        self.blocks[target] = change.action
-        self._limiters += (before is Action.LIMIT) - (change.action is Action.LIMIT)
+        self._put(target, change.action)
         self._forget(table, target)
         return set()
 
     def _record_failure(self, change: BlockChange, failure: Failure) -> set[Target]:
         target, table = change.target, table_of(change.target)
         if failure.kind is FailureKind.EXISTS:
-            if target not in self.blocks:
-                self._take(table, 1)
-            self.blocks[target] = None
+            self._put(target, None)
             return {target}
         if failure.kind is FailureKind.MISSING:
-            if target in self.blocks:
-                del self.blocks[target]
-                self._take(table, -1)
+            self._remove(target)
             return {target}
         if failure.kind is FailureKind.FULL:
             if change.op is Op.INSERT:
@@ -306,6 +314,20 @@ class Ledger:
             return set()
         self.refused[target] = failure.message
         return set()
+
+    def _put(self, target: Target, action: Action | None) -> None:
+        """``target`` has an entry; ``action`` None: nobody knows which."""
+        if target not in self.blocks:
+            self._take(table_of(target), 1)
+        before = self.blocks.get(target)
+        self.blocks[target] = action
+        self._limit((action is Action.LIMIT) - (before is Action.LIMIT))
+
+    def _remove(self, target: Target) -> None:
+        """``target`` has no entry."""
+        if target in self.blocks:
+            self._take(table_of(target), -1)
+            self._limit(-(self.blocks.pop(target) is Action.LIMIT))
 
     def _candidates(self, table: Table) -> set[Target]:
         """Unplaced targets for the room there is now, those that matter most."""
@@ -327,6 +349,11 @@ class Ledger:
 
     def _take(self, table: Table, places: int) -> None:
         self._room[table] = self._room.get(table, 0) - places
+        self._held[table] = self._held.get(table, 0) + places
+
+    def _limit(self, more: int) -> None:
+        self._limiters -= more
+        self._limited += more
 
 
 _GONE: Final = FailureKind.MISSING

@@ -32,11 +32,15 @@ class MemoryDriver:
         self.blocks: dict[Target, Action] = {}
         self.allows: set[Source | Prefix] = set()
         self.counts: dict[Target, int] = {}
+        self.known: tuple[Target, ...] = ()
+        """Places that a reading passes even if nothing is there."""
         self.written: list[Sequence[Change]] = []
         self.before: Callable[[], Awaitable[None]] = self._pass
         """Awaited before a write is in force."""
         self.after: Callable[[], Awaitable[None]] = self._pass
         """Awaited when a write is in force, and before its answer."""
+        self.between: Callable[[], Awaitable[None]] | None = None
+        """Awaited after each entry of a reading: what is written then is in it, or not."""
 
     @property
     def status(self) -> Status:
@@ -49,7 +53,14 @@ class MemoryDriver:
         pass
 
     async def read_installed(self) -> Installed:
-        return Installed(dict(self.blocks), set(self.allows))
+        if self.between is None:
+            return Installed(dict(self.blocks), set(self.allows))
+        installed = Installed(allows=set(self.allows))
+        for target in {**dict.fromkeys(self.known), **self.blocks}:
+            if target in self.blocks:
+                installed.blocks[target] = self.blocks[target]
+            await self.between()
+        return installed
 
     async def write(self, changes: Sequence[Change]) -> list[Failure]:
         if not changes:

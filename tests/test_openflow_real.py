@@ -423,3 +423,35 @@ async def test_first_requests_and_answers_are_copied_each_within_its_budget(
             await asyncio.sleep(0.1)
         assert {port: n for port, n in counters["sip_port"].items() if n} == {"udp/5060": 2015}
         assert {name: n for name, n in counters["verdict"].items() if n} == wanted
+
+
+async def test_what_is_written_while_the_switch_is_read(switch: Vswitch) -> None:
+    """The books are right afterwards, whatever the reading saw."""
+    hosts = [Source((0x0B000001 + number).to_bytes(4, "big")) for number in range(3000)]
+    first, last = hosts[0], hosts[-1]
+    limited, watched = parse_target("203.0.113.1"), parse_target("203.0.113.2")
+    allowed = Source(bytes((192, 0, 2, 1)))
+    async with driving(switch) as driver:
+        assert not await driver.write([block(host, Action.WATCH) for host in hosts])
+        reading = asyncio.create_task(driver.read_installed())
+        await asyncio.sleep(0.01)
+        changes = [
+            block(limited, Action.LIMIT), block(watched, Action.WATCH),
+            block(first, op=Op.DELETE), block(last, Action.LIMIT, Op.MODIFY),
+            AllowChange(Op.INSERT, allowed),
+        ]  # fmt: skip
+        assert not await driver.write(changes)
+        assert not reading.done()
+        await reading
+        # Known is what is there: no more can be inserted, no less deleted.
+        failures = await driver.write([block(limited), block(last), block(first, op=Op.DELETE)])
+        kinds = [failure.kind for failure in failures]
+        assert kinds == [FailureKind.EXISTS, FailureKind.EXISTS, FailureKind.MISSING]
+        assert not await driver.write([block(parse_target("203.0.113.3"), Action.LIMIT)])
+        meters = [m for f in await switch.flows() for m in re.findall(r"meter:(\d+)", f)]
+        assert len(meters) == len(set(meters)) == 3 + BUDGETS
+        found = await driver.read_installed()
+    wanted = dict.fromkeys((*hosts[1:-1], watched), Action.WATCH)
+    wanted |= dict.fromkeys((last, limited, parse_target("203.0.113.3")), Action.LIMIT)
+    assert found.blocks == wanted
+    assert found.allows == {allowed}

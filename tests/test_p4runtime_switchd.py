@@ -377,3 +377,41 @@ async def test_ten_thousand_of_everything_in_one_call(make: MakeDriver) -> None:
     failures = await driver.write(over)
     assert len(failures) == 20_000 - driver.capacity.limiters
     assert {failure.kind for failure in failures} == {FailureKind.FULL}
+
+
+async def test_what_is_written_while_the_switch_is_read(make: MakeDriver) -> None:
+    """The books are right afterwards, whatever the reading saw."""
+    sources = hosts(20_000)
+    first, last, limited = sources[0], sources[-1], Source(b"\xcb\0\x71\1")
+    other, allowed = Source(b"\xcb\0\x71\2"), Source(b"\xc0\0\2\1")
+    driver = make()
+    await driver.connect()
+    await driver.read_installed()
+    filled = [BlockChange(Op.INSERT, source, Action.LIMIT) for source in sources[:10]]
+    filled += [BlockChange(Op.INSERT, source, Action.DROP) for source in sources[10:]]
+    assert not await driver.write(filled)
+    reading = asyncio.create_task(driver.read_installed())
+    await asyncio.sleep(0.02)
+    changes: list[Change] = [
+        BlockChange(Op.INSERT, limited, Action.LIMIT),
+        BlockChange(Op.DELETE, first, Action.LIMIT),
+        BlockChange(Op.MODIFY, last, Action.LIMIT),
+        AllowChange(Op.INSERT, allowed),
+    ]
+    assert not await driver.write(changes)
+    assert not reading.done()
+    await reading
+    more = [
+        BlockChange(Op.INSERT, other, Action.LIMIT), BlockChange(Op.INSERT, last, Action.DROP),
+        BlockChange(Op.DELETE, first, Action.DROP),
+    ]  # fmt: skip
+    kinds = [failure.kind for failure in await driver.write(more)]
+    assert sorted(kinds, key=str) == [FailureKind.EXISTS, FailureKind.MISSING]
+    found = await driver.read_installed()
+    wanted = dict.fromkeys((*sources[1:10], last, limited, other), Action.LIMIT)
+    wanted |= dict.fromkeys(sources[10:-1], Action.DROP)
+    assert found.blocks == wanted
+    assert found.allows == {allowed}
+    entries = driver._ready.entries  # type: ignore[union-attr]
+    cells = [entries._limiters.cell(target) for target in found.blocks]
+    assert len({cell for cell in cells if cell is not None}) == 12

@@ -24,6 +24,7 @@ from tests.driver_memory import MemoryDriver
 
 FEED, OPERATOR = ClaimKey("feed", Action.DROP), ClaimKey("operator", Action.DROP)
 ATTACKER = parse_target("203.0.113.7")
+CUSTOMER = Source(bytes((192, 0, 2, 1)))
 
 
 def host(number: int) -> Source:
@@ -41,9 +42,9 @@ def hub() -> Hub:
 
 
 @asynccontextmanager
-async def holding(driver: Driver, over: Hub) -> AsyncIterator[Session]:
+async def holding(driver: Driver, over: Hub, resync: float = 3600.0) -> AsyncIterator[Session]:
     """A session in step."""
-    session = Session(driver, over, 3600.0, nothing_to_adopt)
+    session = Session(driver, over, resync, nothing_to_adopt)
     task = asyncio.create_task(session.run())
     try:
         await asyncio.wait_for(session.connected.wait(), 5)
@@ -114,17 +115,22 @@ _step = st.tuples(
 
 
 @settings(deadline=None, max_examples=150)
-@given(st.lists(_step, max_size=40), st.integers(0, 4), st.integers(0, 4))
+@given(st.lists(_step, max_size=40), st.integers(0, 4), st.integers(0, 4), st.integers(-1, 4))
 def test_any_interleaving_ends_at_the_same_table(
-    steps: list[tuple[str, list[int], float | None]], before: int, after: int
+    steps: list[tuple[str, list[int], float | None]], before: int, after: int, between: int
 ) -> None:
-    """Whatever is urgent and whatever is not: the table is the block list's, change by change."""
+    """Whatever is urgent and whatever is not: the table is the block list's, change by change.
+
+    ``between`` not under 0: the switch is read again all the time, and that takes a while.
+    """
 
     async def run() -> None:
         driver, over = MemoryDriver(), hub()
         driver.before, driver.after = held_up(before), held_up(after)
+        if between >= 0:
+            driver.between, driver.known = held_up(between), tuple(map(host, range(8)))
         wanted: set[Target] = set()
-        async with holding(driver, over) as session:
+        async with holding(driver, over, 3600.0 if between < 0 else 0.0) as session:
             for lane, numbers, expires in steps:
                 if lane == "turn":
                     await held_up(len(numbers))()
@@ -144,6 +150,63 @@ def test_any_interleaving_ends_at_the_same_table(
         assert there == wanted
 
     asyncio.run(run())
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(st.tuples(st.sampled_from(["block", "tamper"]), st.integers(0, 7), st.booleans())),
+    st.integers(0, 3),
+)
+def test_what_somebody_else_does_is_put_right_while_blocks_come_and_go(
+    steps: list[tuple[str, int, bool]], between: int
+) -> None:
+    async def run() -> None:
+        driver, over = MemoryDriver(), hub()
+        driver.between, driver.known = held_up(between), tuple(map(host, range(8)))
+        wanted: set[Target] = set()
+        async with holding(driver, over, 0.0) as session:
+            for what, number, there in steps:
+                target = host(number)
+                if what == "block":
+                    over.put(OPERATOR, target, NEVER if there else None)
+                    wanted = wanted | {target} if there else wanted - {target}
+                elif there:
+                    driver.blocks[target] = Action.WATCH
+                else:
+                    driver.blocks.pop(target, None)
+                await held_up(number)()
+            end = dict.fromkeys(wanted, Action.DROP)
+            async with asyncio.timeout(10):
+                while not driver.blocks == session.ledger.blocks == end:
+                    session.look_at(set(), False, False)  # only to wake it: it reads again
+                    await asyncio.sleep(0)
+
+    asyncio.run(run())
+
+
+async def test_a_block_does_not_wait_for_a_comparison() -> None:
+    driver, over = MemoryDriver(), hub()
+    going, done = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        going.set()
+        await done.wait()
+
+    async with holding(driver, over, 0.0):
+        driver.between, driver.known = wait, (host(1), host(2))
+        over.put(OPERATOR, host(3), NEVER)
+        await going.wait()
+        over.put(OPERATOR, ATTACKER, NEVER)
+        over.put(OPERATOR, host(3), None)
+        await until(lambda: driver.blocks == {ATTACKER: Action.DROP})
+        over.put_allow(CUSTOMER, NEVER)
+        await until(lambda: driver.allows == {CUSTOMER})
+        written = len(driver.written)
+        done.set()
+        await held_up(100)()
+        assert len(driver.written) == written
+        assert driver.blocks == {ATTACKER: Action.DROP}
+        assert driver.allows == {CUSTOMER}
 
 
 async def test_a_session_that_is_lost_in_a_write_ends_at_the_table_too() -> None:

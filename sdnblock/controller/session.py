@@ -9,10 +9,11 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Final
 
 from sdnblock.block import Target
+from sdnblock.blocklist.steady import stop
 from sdnblock.controller.backoff import Backoff, Pace
 from sdnblock.controller.hub import Hub
 from sdnblock.controller.slices import Slices
@@ -28,6 +29,7 @@ from sdnblock.switches.driver import (
     Op,
     SwitchLost,
 )
+from sdnblock.switches.meanwhile import Meanwhile
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +72,8 @@ class Session:
         """Entries whose counters began again since somebody last emptied this set."""
         self.inserting: set[Target] = set()
         """Entries that are being inserted: their counters may have begun again, or not yet."""
+        # What is written during a comparison.
+        self._written: Meanwhile | None = None
         self._disturbed = False
         self._pace = Pace(_DISTURBED, _MOST_DISTURBED)
         driver.on_disturbed(self._compare_soon)
@@ -136,15 +140,12 @@ class Session:
                 await self.driver.write(())  # raises SwitchLost if the session ended unasked
 
     async def _compare(self) -> None:
-        """Read what is installed and queue every difference."""
+        """Read what is installed and write every difference."""
         self._disturbed = False
-        installed = await self.driver.read_installed()
-        await self._adopt(installed)
-        self.ledger.reset(installed, self.driver.capacity)
-        self._alarms.clear()
-        self._urgent.clear()
-        self._bulk.clear()
-        self._allows_dirty = True
+        if self.connected.is_set():
+            await self._look_again()
+        else:
+            await self._begin()
         targets = await self._differing()
         capacity = self.driver.capacity.tables
         if len(self._hub.blocks) > min(capacity.values(), default=0):
@@ -156,38 +157,106 @@ class Session:
             self.name, len(self.ledger), len(targets),
         )  # fmt: skip
 
+    async def _begin(self) -> None:
+        """Whatever the switch holds, we know it now."""
+        installed = await self.driver.read_installed()
+        await self._adopt(installed)
+        self.ledger.reset(installed, self.driver.capacity)
+        self._alarms.clear()
+        self._urgent.clear()
+        self._bulk.clear()
+        self._allows_dirty = True
+
+    async def _look_again(self) -> None:
+        """The switch should hold what we wrote: where it does not, the ledger has to know.
+
+        Urgent changes are written meanwhile, and of those the ledger knows better.
+        """
+        written = self._written = Meanwhile()
+        try:
+            await self._correct(await self._meanwhile(self.driver.read_installed()), written)
+        finally:
+            self._written = None
+        self.ledger.try_again(self.driver.capacity)
+        self._alarms.clear()
+        self._allows_dirty = True
+
+    async def _correct(self, installed: Installed, written: Meanwhile) -> None:
+        ledger = self.ledger
+        held = installed.blocks
+        every = itertools.chain(list(held), list(ledger.blocks))
+        for number, target in enumerate(every, 1):
+            action = held.get(target)
+            if ledger.blocks.get(target) is not action and target not in written.blocks:
+                ledger.correct(target, action)
+            if number % _PART == 0:
+                await self._turn()
+        ledger.correct_allows(
+            (installed.allows - written.allows) | (ledger.allows & written.allows)
+        )
+
+    async def _meanwhile(self, reading: Coroutine[Any, Any, Installed]) -> Installed:
+        """What ``reading`` gives; what is urgent is written while it goes on."""
+        task = asyncio.create_task(reading)
+        task.add_done_callback(lambda _: self._wake.set())
+        try:
+            while not task.done():
+                await self._wake.wait()
+                self._wake.clear()
+                while self._hurried:
+                    await self._write_next(self._urgent)
+            return task.result()
+        finally:
+            await stop(task)
+
+    async def _turn(self) -> None:
+        """Let the loop go on, and what is urgent come first."""
+        if self._hurried:
+            await self._write_next(self._urgent)
+        else:
+            await asyncio.sleep(0)
+
     async def _differing(self) -> list[Target]:
         """Targets whose entry is not the plan's; the loop goes on meanwhile."""
         blocks, action = self.ledger.blocks, self._hub.plan.action
         found = []
         every = itertools.chain(list(blocks), list(self._hub.plan.targets()))
-        for number, target in enumerate(every):
+        for number, target in enumerate(every, 1):
             if blocks.get(target) is not action(target):
                 found.append(target)
-            if number % _PART == _PART - 1:
-                await asyncio.sleep(0)
+            if number % _PART == 0:
+                await self._turn()
         return list(dict.fromkeys(found))
+
+    @property
+    def _hurried(self) -> bool:
+        return bool(self._urgent) or self._allows_dirty
 
     async def _write_pending(self) -> None:
         """Write until nothing is pending."""
         self._wake.clear()
-        while self._urgent or self._bulk or self._allows_dirty:
-            with_allows, self._allows_dirty = self._allows_dirty, False
-            queue = self._urgent or self._bulk
-            targets = list(itertools.islice(queue, self._slices.size))
-            for target in targets:
-                del queue[target]
-            try:
-                await self._write(self.ledger.propose(targets, with_allows))
-            except SwitchLost:
-                self._allows_dirty |= with_allows
-                raise
+        while self._hurried or self._bulk:
+            await self._write_next(self._urgent or self._bulk)
         self.last_sync = time.time()
         self._alarm()
+
+    async def _write_next(self, queue: dict[Target, None]) -> None:
+        """The next few of ``queue``, and allow entries where they changed."""
+        with_allows, self._allows_dirty = self._allows_dirty, False
+        targets = list(itertools.islice(queue, self._slices.size))
+        for target in targets:
+            del queue[target]
+        try:
+            await self._write(self.ledger.propose(targets, with_allows))
+        except SwitchLost:
+            self._allows_dirty |= with_allows
+            raise
 
     async def _write(self, proposal: Proposal) -> None:
         for number, stage in enumerate(proposal.stages):
             began = time.monotonic()
+            if self._written is not None:
+                self._written.note(stage)
             self.inserting = _insertions(stage)
             failures: list[Failure] = []
             try:

@@ -3,8 +3,8 @@
 A driver is the client of one southbound protocol (P4Runtime, OpenFlow). It
 knows its protocol and nothing of origins, reasons or expiry. The controller
 calls it from one task per switch, never concurrently, except
-:meth:`Driver.read_counters`, which may run while writes go on, and
-:meth:`Driver.close`, which may come at any time.
+:meth:`Driver.read_counters` and :meth:`Driver.read_installed`, which may run while
+writes go on, and :meth:`Driver.close`, which may come at any time.
 
 Life of a session::
 
@@ -173,7 +173,11 @@ class Driver(Protocol):
         """
 
     async def read_installed(self) -> Installed:
-        """Everything of ours that the switch holds. Raises SwitchLost."""
+        """Everything of ours that the switch holds. Raises SwitchLost.
+
+        What is written while this runs may be in the answer as it was before, or after:
+        the caller knows better. The driver's own books must not suffer from it.
+        """
 
     async def write(self, changes: Sequence[Change]) -> list[Failure]:
         """Apply changes; the ones that failed come back, each with its reason.

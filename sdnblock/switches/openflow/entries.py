@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -16,6 +18,7 @@ from sdnblock.switches.driver import (
     FailureKind,
     Op,
 )
+from sdnblock.switches.meanwhile import Meanwhile
 from sdnblock.switches.openflow import requests, tables
 from sdnblock.switches.openflow.answers import ErrorAnswer, FlowRemoved
 from sdnblock.switches.openflow.channel import Channel
@@ -61,12 +64,31 @@ class Entries:
         self._taken: set[tuple[int, Target]] = set()
         # Priority and target of what we are deleting just now: its end is no surprise.
         self._leaving: set[tuple[int, Target]] = set()
+        self._readings: list[Meanwhile] = []
+        self.alone = asyncio.Lock()
+        """Held while something is written, and by whoever wants nothing to be."""
 
-    def adopt(self, found: Found) -> None:
-        """Begin with what the switch holds."""
-        self._blocks = set(found.installed.blocks)
-        self._allows = set(found.installed.allows)
+    @contextmanager
+    def reading(self) -> Iterator[Meanwhile]:
+        """While the switch is read: what is written meanwhile."""
+        meanwhile = Meanwhile()
+        self._readings.append(meanwhile)
+        try:
+            yield meanwhile
+        finally:
+            self._readings.remove(meanwhile)
+
+    def adopt(self, found: Found, meanwhile: Meanwhile) -> None:
+        """Begin with what the switch holds; of what was written ``meanwhile`` we know better."""
+        found.forget(meanwhile)
+        blocks, allows = set(found.installed.blocks), set(found.installed.allows)
+        self._blocks = blocks | (self._blocks & meanwhile.blocks)
+        self._allows = allows | (self._allows & meanwhile.allows)
         self._taken = found.taken
+        for target in meanwhile.blocks:
+            meter = self._meters.of(target)
+            if meter is not None:
+                found.meters[target] = meter
         self._meters.recover(found.meters)
 
     def surprises(self, removed: FlowRemoved) -> bool:
@@ -100,8 +122,11 @@ class Entries:
     async def write(self, changes: Sequence[Change]) -> list[Failure]:
         """Apply changes; see ``Driver``."""
         failures: list[Failure] = []
-        for at in range(0, len(changes), _CHUNK):
-            failures += await self._write(changes[at : at + _CHUNK])
+        async with self.alone:
+            for reading in self._readings:
+                reading.note(changes)
+            for at in range(0, len(changes), _CHUNK):
+                failures += await self._write(changes[at : at + _CHUNK])
         return failures
 
     async def _write(self, changes: Sequence[Change]) -> list[Failure]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from sdnblock.block import Action, Flow, Prefix, Source, Target
 from sdnblock.switches.driver import Installed
+from sdnblock.switches.meanwhile import Meanwhile
 from sdnblock.switches.openflow import questions, tables
 from sdnblock.switches.openflow.flows import (
     COOKIE,
@@ -56,6 +57,18 @@ class Found:
     """Priority and target of flows of others that stand where one of ours may have to."""
     others: int = 0
     """Flows of others that may decide before ours do."""
+
+    def forget(self, meanwhile: Meanwhile) -> None:
+        """Leave out what was written while this was read."""
+        for target in meanwhile.blocks:
+            self.installed.blocks.pop(target, None)
+            self.meters.pop(target, None)
+            self.instructions.pop(target, None)
+        self.installed.allows -= meanwhile.allows
+        written = {(target_priority(target), target) for target in meanwhile.blocks}
+        written |= {(allow_priority(prefix), prefix) for prefix in meanwhile.allows}
+        if written:
+            self.odd = [flow for flow in self.odd if _place(flow) not in written]
 
 
 async def read_all(multipart: Multipart, owns: Callable[[int], bool]) -> Found:
@@ -133,3 +146,11 @@ def _foreign(stats: FlowStats, found: Found) -> None:
             found.taken.add((stats.priority, parse_target(stats.match)))
         except BadMatch:
             return
+
+
+def _place(flow: FlowStats) -> tuple[int, Target] | None:
+    """Where a flow stands; None if none of our entries could stand there."""
+    try:
+        return flow.priority, parse_target(flow.match)
+    except BadMatch:
+        return None

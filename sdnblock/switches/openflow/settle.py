@@ -46,11 +46,19 @@ class Settler:
     async def settle(self) -> Found:
         """Flows and meters that are not blocks are as wanted; what was found. Raises SwitchError.
 
-        The entries' books begin with what was found.
+        The entries' books begin with what was found. Others may write while the flows are read;
+        what they wrote is not in the answer.
         """
-        channel, found = self._channel, await read_all(self._channel.multipart, self._meters.owns)
-        self._tell(found)
-        self._entries.adopt(found)
+        with self._entries.reading() as meanwhile:
+            found = await read_all(self._channel.multipart, self._meters.owns)
+            async with self._entries.alone:
+                self._tell(found)
+                self._entries.adopt(found, meanwhile)
+                await self._put_right(found)
+        return found
+
+    async def _put_right(self, found: Found) -> None:
+        channel = self._channel
         other, idle = self._meters.unlike(
             await self._meter_configs(),
             set(found.meters.values()),
@@ -71,7 +79,6 @@ class Settler:
             await self._write([flow for flow in missing if flow.table == table])
         await channel.batch([_delete(flow) for flow in (*surplus, *found.odd)])
         await channel.batch([partial(requests.delete_meter, meter=meter) for meter in idle])
-        return found
 
     async def _write(self, flows: list[Setting]) -> None:
         errors = await self._channel.batch([_add(flow) for flow in flows])

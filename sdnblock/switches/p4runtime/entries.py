@@ -34,6 +34,7 @@ from sdnblock.switches.p4runtime.limiters import Limiters
 from sdnblock.switches.p4runtime.meters import LimitMeters
 from sdnblock.switches.p4runtime.pipeline import Pipeline
 from sdnblock.switches.p4runtime.session import Refused, Session
+from sdnblock.switches.p4runtime.snapshot import Snapshot
 from sdnblock.switches.settings import SwitchSettings
 
 T = TypeVar("T")
@@ -55,44 +56,51 @@ class Entries:
         self._limiters = Limiters(pipeline.codec.capacity.limiters)
         self._counts: dict[TableKey, int] = {}
         self._known = False
+        self._doubts = 0
+        """Writes that were cut short: what came of them nobody knows."""
         self._foreign: dict[TableKey, int] = {}
+        self._readings: list[Snapshot] = []
+        self._alone = asyncio.Lock()
+        """Held while something is written, and while the books are made anew."""
 
     # Reading
 
     async def read_installed(self) -> Installed:
         """Everything of ours; meter cells are recovered and their rates made ours.
 
+        Others may write while the tables are read; what they wrote is not in the answer.
         Raises SwitchLost, SwitchError.
         """
-        self._known = False
-        installed = Installed()
-        limited: list[tuple[Target, int]] = []
+        reading, doubts = Snapshot(), self._doubts
+        self._readings.append(reading)
+        try:
+            for table in ALLOW_TABLES:
+                reading.counts[table] = await self._scan(table, reading.keep_allow(self._codec))
+            for table in BLOCK_TABLES:
+                reading.counts[table] = await self._scan(table, reading.keep_block(self._codec))
+            async with self._alone:
+                await self._adopt(reading)
+                self._known = self._doubts == doubts
+        finally:
+            self._readings.remove(reading)
+        return reading.installed
 
-        def keep_block(key: TableKey, entry: p4r.TableEntry) -> None:
-            target, action, cell = self._codec.block(key, entry)
-            installed.blocks[target] = action
-            if cell is not None:
-                limited.append((target, cell))
-
-        def keep_allow(key: TableKey, entry: p4r.TableEntry) -> None:
-            installed.allows.add(self._codec.allow(key, entry))
-
-        for key in ALLOW_TABLES:
-            self._counts[key] = await self._scan(key, keep_allow)
-        for key in BLOCK_TABLES:
-            self._counts[key] = await self._scan(key, keep_block)
-        unusable = self._limiters.recover(limited)
+    async def _adopt(self, reading: Snapshot) -> None:
+        reading.forget_written()
+        self._counts = reading.counts
+        cells = [
+            (t, c) for t in reading.written.blocks if (c := self._limiters.cell(t)) is not None
+        ]
+        unusable = self._limiters.recover([*cells, *reading.limited])
         await self._meters.reconcile(set(self._limiters.cells()))
-        self._known = True
         if unusable:
             _log.warning(
                 "%s: %d limited targets get a meter cell of their own", self._label, len(unusable)
             )
-            for failure in await self.write(
+            for failure in await self._write(
                 [BlockChange(Op.MODIFY, target, Action.LIMIT) for target in unusable]
             ):
                 _log.warning("%s: %s: %s", self._label, failure.change, failure.message)
-        return installed
 
     async def _scan(self, key: TableKey, take: Callable[[TableKey, p4r.TableEntry], None]) -> int:
         """Give every entry of a table to ``take``; returns their number, foreign ones included."""
@@ -154,6 +162,20 @@ class Entries:
             return []
         if not self._known:
             await self.read_installed()
+        async with self._alone:
+            for reading in self._readings:
+                reading.written.note(changes)
+            done = False
+            try:
+                failures = await self._write(changes)
+                done = True
+            finally:
+                if not done:  # what the switch holds is in doubt
+                    self._known = False
+                    self._doubts += 1
+        return failures
+
+    async def _write(self, changes: Sequence[Change]) -> list[Failure]:
         opening: list[AllowChange] = []
         closing: list[AllowChange] = []
         blocks: list[BlockChange] = []
@@ -163,13 +185,11 @@ class Entries:
             else:
                 (closing if change.op is Op.DELETE else opening).append(change)
         failures: list[Failure] = []
-        self._known = False  # should this be cut short, what the switch holds is in doubt
         for allows in _slices(opening, MAX_UPDATES):
             await self._allows(allows, failures)
         await self._blocks(_unguarded(blocks, failures), failures)
         for allows in _slices(closing, MAX_UPDATES):
             await self._allows(allows, failures)
-        self._known = True
         return failures
 
     async def _allows(self, changes: Sequence[AllowChange], failures: list[Failure]) -> None:
@@ -272,6 +292,8 @@ class Entries:
             self._counts[key] += 1
         elif change.op is Op.DELETE:
             self._counts[key] -= 1
+        for reading in self._readings:
+            reading.done(key, _target(change), change.op is not Op.DELETE)
         if isinstance(change, BlockChange) and not _limits(change):
             self._limiters.free(change.target)
 
@@ -314,6 +336,10 @@ def _unguarded(blocks: Sequence[BlockChange], failures: list[Failure]) -> Sequen
 def _limits(change: BlockChange) -> bool:
     """Whether a change leaves its target limited."""
     return change.op is not Op.DELETE and change.action is Action.LIMIT
+
+
+def _target(change: Change) -> Target:
+    return change.target if isinstance(change, BlockChange) else change.prefix
 
 
 def _table_of(change: Change) -> TableKey:
