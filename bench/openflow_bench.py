@@ -145,6 +145,18 @@ async def held(where: Lab) -> int:
     return int(found.group(1)) if found else 0
 
 
+async def until_held(where: Lab, entries: int) -> float:
+    """Wait until it holds so many; when that was."""
+    began = time.monotonic()
+    for _ in range(900):
+        found = await held(where)
+        now = time.monotonic()
+        if found >= entries:
+            return now
+        await asyncio.sleep(0.2)
+    raise SystemExit(f"not loaded within {now - began:.0f} s: {found} of {entries} entries")
+
+
 async def imported(where: Lab, entries: int) -> float:
     """A running controller is given a feed's list by ``sdnblock block import``."""
     listed = where.directory / "feed.txt"
@@ -189,14 +201,8 @@ async def load(entries: int, quiet: float, feed: Feed) -> Load:
             "outside", "urgent", sys.executable, "-m", "bench.urgent", where.redis_socket
         )
         await asyncio.sleep(quiet)
-        began = time.monotonic()
         feeding = asyncio.ensure_future(feed(where, entries))
-        ended = began
-        while await held(where) < idle + entries:
-            ended = time.monotonic()
-            if ended - began > 180:
-                raise SystemExit(f"not loaded: {controller.words()}")
-            await asyncio.sleep(0.2)
+        ended = await until_held(where, idle + entries)
         began = await feeding
         await prober.stop(60)
         try:
@@ -218,6 +224,25 @@ def line(what: str, seconds: Sequence[float]) -> str:
         f"{what}: median {statistics.median(ordered) * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms,"
         f" worst {ordered[-1] * 1000:.1f} ms ({len(ordered)} times)"
     )
+
+
+async def comparing(entries: int, quiet: float) -> list[float]:
+    """Blocks while the switch, which holds so many entries, is read and compared all the time."""
+    async with lab() as where:
+        with where.config.open("a") as config:
+            config.write("[controller]\nresync_interval = 1.0\n")
+        controller = await where.controller()
+        await controller.until_logged("in sync")
+        idle = await held(where)
+        await imported(where, entries)
+        await until_held(where, idle + entries)
+        await asyncio.sleep(2.0)
+        prober = await where.start(
+            "outside", "urgent", sys.executable, "-m", "bench.urgent", where.redis_socket
+        )
+        await asyncio.sleep(quiet)
+        await prober.stop(60)
+        return [took for _, took in json.loads(prober.words(1))]
 
 
 async def under_load(entries: int, runs: int, feed: Feed, name: str) -> None:
@@ -242,13 +267,16 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--entries", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--only", choices=["rates", "import", "hints"])
+    parser.add_argument("--only", choices=["rates", "import", "hints", "compare"])
     options = parser.parse_args()
     only = options.only
     if only in (None, "rates"):
         await rates(options.entries, options.runs)
     if only in (None, "import"):
         await under_load(options.entries, options.runs, imported, "sdnblock block import")
+    if only in (None, "compare"):
+        what = f"one block -> in force, while {options.entries:,} entries are read and compared"
+        print(line(what, await comparing(options.entries, 30.0)))
     if only in (None, "hints"):
         await under_load(options.entries, options.runs, hinted, "a program, a hint for each")
 
