@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 
@@ -13,7 +14,11 @@ from demo.aftermath import Aftermath, sender, tried
 from demo.attack import Ear
 from demo.campaigns import ATTACKER, Campaign, let_run
 from demo.phones import Phones
+from demo.processes import CommandFailed
 from demo.protection import Protection
+
+_ALARM = 20.0
+"""Seconds after the attack until a forged flood must have been told (crowd.py: 15)."""
 
 
 async def run_attack(
@@ -48,8 +53,12 @@ async def run_attack(
         )
     ]
     calls = await phones.finish()
-    elsewhere = None if before is None or after is None else (before, after)
     assert protection.controller is not None
+    if campaign.alarm:
+        # It takes its time to be sure; that it never comes is told with everything else.
+        with contextlib.suppress(CommandFailed):
+            await protection.controller.until_logged(campaign.alarm, _ALARM)
+    elsewhere = None if before is None or after is None else (before, after)
     said = protection.controller.said().splitlines() if campaign.alarm else []
     alarms = [line.partition(" WARNING ")[2] for line in said if campaign.alarm in line]
     return Aftermath(

@@ -140,8 +140,10 @@ class Phone(Actor):
         return None
 
     def _credential(self, uri: str, wrong: bool) -> str:
-        response = f"{'bad' if wrong else 'good'}{self._count}{self._nonce}"
-        return credential(self.user, self._nonce, uri, self._count, response)
+        # A server may give the same nonce twice within a second: the client's own never is.
+        client = f"c{self._cseq}"
+        response = f"{'bad' if wrong else 'good'}{self._count}{self._nonce}{client}"
+        return credential(self.user, self._nonce, uri, self._count, response, client)
 
     def _subscribe(self, now: float, again: bool = True) -> None:
         for number in range(self.habits.lamps):

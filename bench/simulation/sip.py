@@ -69,11 +69,13 @@ class Ask:
         return SipMessage("", "", status, fields)
 
 
-def credential(user: str, nonce: str, uri: str, count: int, response: str) -> str:
-    """An Authorization value. ``response`` stands for the digest itself."""
+def credential(
+    user: str, nonce: str, uri: str, count: int, response: str, client: str = "c1"
+) -> str:
+    """An Authorization value. ``response`` stands for the digest, ``client`` is the cnonce."""
     return (
         f'Digest username="{user}", realm="{DOMAIN}", nonce="{nonce}", uri="{uri}",'
-        f' response="{response}", algorithm=MD5, qop=auth, cnonce="c{count}", nc={count:08x}'
+        f' response="{response}", algorithm=MD5, qop=auth, cnonce="{client}", nc={count:08x}'
     )
 
 
