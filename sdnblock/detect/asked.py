@@ -135,7 +135,7 @@ class Asked:
     @property
     def from_(self) -> Address | None:
         """The From URI."""
-        return parse_address(self.from_text)
+        return self.message.from_
 
     @property
     def from_tag(self) -> str:
@@ -145,7 +145,7 @@ class Asked:
     @property
     def to(self) -> Address | None:
         """The To URI."""
-        return parse_address(self.to_text)
+        return self.message.to
 
     @property
     def in_dialog(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 
 from sdnblock.detect.site import site_of
 from sdnblock.detect.transactions import Outcome
-from sdnblock.evidence.sip_values import Address, parameter, parse_address
+from sdnblock.evidence.sip_values import Address, expires_of, parse_address
 
 _MOST: Final = 200_000
 _SITES: Final = 8
@@ -99,7 +99,7 @@ def _seconds(outcome: Outcome) -> float | None:
         return None
     found = 0.0
     for contact in contacts:
-        text = parameter(contact, "expires") or asked.expires_text
+        text = expires_of(contact) or asked.expires_text
         plain = text.isascii() and text.isdigit() and len(text) < 10
         found = max(found, float(text) if plain else _DEFAULT)
     return min(found, _LONGEST)

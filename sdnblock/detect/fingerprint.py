@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from sdnblock.block import format_address
@@ -69,10 +70,15 @@ def shape(text: str, remote: bytes) -> str:
     ones are all ``w``. What is between them stays. Behind an ``@`` only the sort of host.
     """
     word, at, host = text[:256].partition("@")
-    tokens = _WORD.sub(lambda found: _sort(found[0]), word.removeprefix("z9hG4bK"))
+    word = word.removeprefix("z9hG4bK")
+    if word.isascii() and word.isalnum():  # as nearly always: one word
+        tokens = _sort(word)
+    else:
+        tokens = _WORD.sub(lambda found: _sort(found[0]), word)
     return tokens[: 2 * _TOKENS] + (at and f"@{_host_sort(host, remote)}")
 
 
+@lru_cache(maxsize=1024)
 def brief_key(text: str) -> str:
     """A text as 16 hexadecimal digits."""
     return hashlib.blake2b(text.encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
@@ -112,7 +118,11 @@ def _host(sender: Address | None, target: Address | None, remote: bytes) -> str:
     return _host_sort(sender.host, remote)
 
 
+_written = lru_cache(maxsize=1024)(format_address)
+"""An address as text; who scans asks often."""
+
+
 def _host_sort(host: str, remote: bytes) -> str:
-    if host.strip("[]") == format_address(remote):
+    if host.strip("[]") == _written(remote):
         return "=source"
     return "ip" if _ADDRESS.fullmatch(host.partition(":")[0] or host) else "name"

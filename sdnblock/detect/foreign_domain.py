@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from sdnblock.block import parse_address as parse_ip
@@ -158,6 +159,7 @@ def _covers(names: Iterable[str], host: str) -> bool:
     return any(host == name or host.endswith("." + name) for name in names)
 
 
+@lru_cache(maxsize=4096)
 def _ip(host: str) -> bytes | None:
     try:
         return parse_ip(host.strip("[]"))

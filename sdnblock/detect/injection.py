@@ -20,10 +20,11 @@ from urllib.parse import unquote
 
 from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
-from sdnblock.detect.words import Harmless, without_tag
+from sdnblock.detect.words import Harmless
 from sdnblock.evidence.events import SipSeen
 from sdnblock.evidence.grade import Grade
 from sdnblock.evidence.sip import SipMessage
+from sdnblock.evidence.sip_values import without_tag
 
 NAME: Final = "injection"
 
@@ -133,7 +134,7 @@ class Injection(Detector):
             user = message.request_uri.user
             if len(user) > self._settings.longest:
                 return "the Request-URI", f"a user of {len(user)} characters", user
-        if all(len(value) <= self._settings.longest for value in message.fields.values()):
+        if max(map(len, message.fields.values()), default=0) <= self._settings.longest:
             return None
         for name, address in (("from", message.from_), ("to", message.to)):
             long = len(message.first(name)) > self._settings.longest

@@ -6,6 +6,7 @@ for what has changed, and gives back what was kept when it starts. No I/O here.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -174,6 +175,7 @@ class Memory:
         return list(self._tables.values())
 
 
+@functools.lru_cache(maxsize=4096)
 def brief(text: str) -> int:
     """A text as a number of 48 bits: enough to tell apart what one source asked for."""
     data = hashlib.blake2b(text.encode("utf-8", "backslashreplace"), digest_size=6).digest()

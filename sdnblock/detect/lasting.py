@@ -51,10 +51,11 @@ class LastingCalls:
     def ended(self, bye: SipSeen, remote: bytes) -> bool:
         """A BYE of the remote, or to it; whether its calls earn credit now."""
         message = bye.message
-        call = self._calls.get((remote, message.call_id))
-        if call is None or call.to_tag not in (message.to_tag, message.from_tag):
+        key = (remote, message.call_id)
+        call = self._calls.get(key)
+        if call is None or (call.to_tag != message.to_tag and call.to_tag != message.from_tag):
             return False
-        del self._calls[remote, message.call_id]
+        del self._calls[key]
         if not LEAST_SECONDS <= bye.time - call.answered <= _DAY:
             return False
         return self._count(site_of(remote), bye.time)

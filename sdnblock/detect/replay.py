@@ -64,13 +64,14 @@ class Replay(Detector):
         return [finding for finding in found if finding is not None]
 
     def _look(self, event: SipSeen, digest: Digest) -> Finding | None:
-        nonce, response = digest.get("nonce"), digest.get("response")
+        get = digest.parameters.get
+        nonce, response = get("nonce", ""), get("response", "")
         if digest.scheme != "digest" or not nonce or not response or len(nonce) > 256:
             return None
         site, message = event.site, event.message
         request = hash((message.call_id, message.cseq))
-        key = hash((digest.get("username"), nonce, response, digest.get("nc"),
-                    digest.get("cnonce"), digest.get("uri")))  # fmt: skip
+        key = hash((get("username", ""), nonce, response, get("nc", ""),
+                    get("cnonce", ""), get("uri", "")))  # fmt: skip
         before = self._responses.get(key)
         if before is None or event.time - before.time > self._memory:
             self._responses[key] = _Used(event.time, site, request)

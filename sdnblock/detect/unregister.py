@@ -23,7 +23,7 @@ from sdnblock.detect.recent import Recent
 from sdnblock.detect.site import site_of
 from sdnblock.detect.transactions import Outcome
 from sdnblock.evidence.grade import Grade
-from sdnblock.evidence.sip_values import parameter, parse_address
+from sdnblock.evidence.sip_values import expires_of, parse_address
 
 NAME: Final = "unregister"
 
@@ -155,7 +155,7 @@ class Unregister(Detector):
 def _removes(outcome: Outcome) -> bool:
     asked = outcome.asked
     for contact in asked.contacts:
-        expires = parameter(contact, "expires") or asked.expires_text.strip()
+        expires = expires_of(contact) or asked.expires_text.strip()
         if expires and not expires.strip("0"):
             return True
     return False

@@ -3,12 +3,11 @@ nothing wrong with it, need not look again."""
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from sdnblock.evidence.events import SipSeen
+from sdnblock.evidence.sip_values import without_tag
 
-_TAG: Final = re.compile(r"[A-Za-z0-9._~+-]*")
 _LONGEST: Final = 512
 """Characters beyond which nobody should remember them."""
 _MOST: Final = 20_000
@@ -28,12 +27,6 @@ def words_of(event: SipSeen) -> tuple[bytes | str, ...] | None:
     if "tag" in to or "tag" in to.lower():
         return None
     return (event.destination, message.method, uri, sender, to, contact, agent)
-
-
-def without_tag(value: str) -> str:
-    """A From or To without a tag that is nothing but letters and figures."""
-    head, found, tag = value.rpartition(";tag=")
-    return head if found and (tag.isalnum() or _TAG.fullmatch(tag)) else value
 
 
 class Harmless:

@@ -24,11 +24,12 @@ from sdnblock.evidence.sip_values import (
     Address,
     Digest,
     branch_of,
-    parameter,
+    expires_of,
     parse_address,
     parse_contacts,
     parse_digest,
     tag_of,
+    without_tag,
 )
 
 MAX_HEAD: Final = 16384
@@ -190,10 +191,13 @@ class SipMessage:
         text = self.first("content-length")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
-    @once
+    @property
     def authorization(self) -> Digest | None:
         """The first credential that a request carries, if any."""
-        return self.credentials[0] if self.credentials else None
+        if "authorization" not in self.fields and "proxy-authorization" not in self.fields:
+            return None
+        credentials = self.credentials
+        return credentials[0] if credentials else None
 
     @once
     def credentials(self) -> list[Digest]:
@@ -219,7 +223,7 @@ class SipMessage:
             return False
         default = self.first("expires").strip()
         for contact in self.contacts:
-            expires = parameter(contact, "expires") or default
+            expires = expires_of(contact) or default
             if expires and not expires.lstrip("0"):
                 return True
         return False
@@ -235,8 +239,10 @@ def _parse_cseq(value: str) -> tuple[int, str]:
 
 def _without_parameters(value: str) -> str:
     """A From or To without its tag: so it is the same in all requests of a phone."""
+    if '"' in value:
+        return without_tag(value)
     head, found, _ = value.partition(">")
-    return head + found if found and '"' not in value else value
+    return head + found if found else value
 
 
 def parse_message(data: bytes) -> SipMessage | None:

@@ -70,6 +70,12 @@ def parameter(value: str, name: str) -> str:
     return ""
 
 
+@lru_cache(maxsize=4096)
+def expires_of(contact: str) -> str:
+    """The ``expires`` of a Contact, empty if there is none: phones send the same all day."""
+    return parameter(contact, "expires")
+
+
 def tag_of(value: str) -> str:
     """The tag of a From or To value, empty if there is none."""
     text = value
@@ -84,6 +90,12 @@ def tag_of(value: str) -> str:
             if len(rest) <= 261 and (tag.isalnum() or _TOKEN.fullmatch(tag)):
                 return tag
     return parameter(value, "tag")[:256]
+
+
+def without_tag(value: str) -> str:
+    """A From or To without a tag that is nothing but letters and figures."""
+    head, found, tag = value.rpartition(";tag=")
+    return head if found and (tag.isalnum() or _TOKEN.fullmatch(tag)) else value
 
 
 def branch_of(value: str) -> str:
@@ -113,9 +125,10 @@ def parse_digest(value: str) -> Digest | None:
     if not scheme:
         return None
     parameters: dict[str, str] = {}
+    first = parameters.setdefault
     for name, quoted, plain in _CREDENTIALS.findall(rest):
         if name:
-            parameters.setdefault(name.lower(), quoted or plain)
+            first(name.lower(), quoted or plain)
     return Digest(scheme.lower(), parameters)
 
 

@@ -69,7 +69,9 @@ class FloodSettings:
 @dataclass(slots=True)
 class _Counts:
     began: float
-    counts: dict[str, int]
+    messages: int = 0
+    new: dict[str, int] = field(default_factory=dict)
+    """New requests by the name of their limit."""
     answers: int = 0
     """Answers to challenges of ours: who gives those is no flood, but waits for us."""
     told: set[str] = field(default_factory=set)
@@ -88,7 +90,7 @@ class Floods(Detector):
         self._withheld = 0
         self._window = settings.window
         self._limits = {name: getattr(settings, name) for name in (*_NAMED.values(), "other")}
-        self._limits["messages"] = settings.repeated * max(self._limits.values())
+        self._most_messages = settings.repeated * max(self._limits.values())
         self._sources: OrderedDict[bytes, _Counts] = OrderedDict()
         self._crowd = Crowd(shared.credit, settings.spoofed_sources)
         self._framed: OrderedDict[bytes, float] = OrderedDict()
@@ -96,13 +98,23 @@ class Floods(Detector):
 
     def request(self, event: SipSeen) -> Iterable[Finding]:
         """A message, perhaps once more."""
-        return self._count("messages", event)
+        counts = self._of(event)
+        counts.messages = count = counts.messages + 1
+        if count < self._most_messages:
+            return ()
+        return self._judge("messages", count, self._most_messages, counts, event)
 
     def begun(self, event: SipSeen) -> Iterable[Finding]:
         """A new request."""
         self._server = event.destination
         self._crowd.request(event)
-        return self._count(_NAMED.get(event.message.method, "other"), event)
+        name = _NAMED.get(event.message.method, "other")
+        counts = self._of(event)
+        counts.new[name] = count = counts.new.get(name, 0) + 1
+        limit = self._limits[name]
+        if count < limit or not limit:
+            return ()
+        return self._judge(name, count, limit, counts, event)
 
     @staticmethod
     def cares(sort: Sort) -> bool:
@@ -146,32 +158,38 @@ class Floods(Detector):
             )
         self._withheld = self._spoofing.withheld
 
-    def _count(self, name: str, event: SipSeen) -> Iterable[Finding]:
+    def _of(self, event: SipSeen) -> _Counts:
+        """The counts of its source, new ones where the window is over."""
         site, now = event.site, event.time
         counts = self._sources.get(site)
         if counts is None or not 0.0 <= now - counts.began < self._window:
-            counts = self._sources[site] = _Counts(now, dict.fromkeys(self._limits, 0))
+            counts = self._sources[site] = _Counts(now)
             self._sources.move_to_end(site)
             if len(self._sources) > _MOST:
                 self._sources.popitem(last=False)
-        counts.counts[name] = count = counts.counts[name] + 1
-        limit = self._limits[name]
-        if count < limit or not limit or name in counts.told:
+        return counts
+
+    def _judge(
+        self, name: str, count: int, limit: int, counts: _Counts, event: SipSeen
+    ) -> Iterable[Finding]:
+        """A count has reached the limit of one phone."""
+        if not limit or name in counts.told:
             return ()
-        phones = self._tenants.phones(site, now)
+        phones = self._tenants.phones(event.site, event.time)
         if count - 2 * counts.answers < limit * phones:
             return ()
         counts.told.add(name)
-        return (self._finding(name, count, phones, event, now - counts.began),)
+        seconds = event.time - counts.began
+        return (self._finding(name, count, limit, phones, event, seconds),)
 
     def _finding(
-        self, name: str, count: int, phones: int, event: SipSeen, seconds: float
+        self, name: str, count: int, limit: int, phones: int, event: SipSeen, seconds: float
     ) -> Finding:
         what = "messages" if name == "messages" else f"new {event.message.method[:16]} requests"
         of = f" of {phones} phones" if phones > 1 else ""
         reason = (
             f"{count} {what}{of} within {seconds:.1f} s"
-            f" (level {self._limits[name]} for each phone in {self._settings.window:g} s)"
+            f" (level {limit} for each phone in {self._settings.window:g} s)"
         )
         proven = event.protocol == TCP and event.established
         grade = Grade.PROVEN if proven else Grade.SPOOFABLE

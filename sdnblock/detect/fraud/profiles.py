@@ -44,6 +44,7 @@ def parse_number_prefix(text: str) -> str:
     return prefix
 
 
+@lru_cache(maxsize=4096)
 def dialled(user: str) -> str:
     """A number as dialled, without parameters and what only pleases the eye."""
     return _VISUAL.sub("", user.partition(";")[0])
