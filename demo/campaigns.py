@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -90,13 +91,13 @@ async def flood(stage: Stage, directory: Path) -> list[Process]:
     return [await _sipp(stage, SCENARIOS / "flood.xml", "-r", "1000", "-m", "8000")]
 
 
-async def spoofed_flood(stage: Stage, directory: Path) -> list[Process]:
-    """Two thousand REGISTERs a second, each from another forged address."""
+async def spoofed_flood(stage: Stage, directory: Path, rate: int = 2000) -> list[Process]:
+    """``rate`` REGISTERs a second, each from another forged address."""
     network = ATTACKER.net.partition("/")[0]
     return [
         await _begin(
             *(stage, "spoof", sys.executable, "-P", str(spoof.__file__)),
-            *(network, SERVER, "2000", "16000"),
+            *(network, SERVER, str(rate), str(8 * rate)),
         )
     ]
 
@@ -182,6 +183,19 @@ CAMPAIGNS: Final[Mapping[str, Campaign]] = {
         ),
     )
 }
+
+_EMULATED: Final = 100
+
+
+def for_emulator(campaign: Campaign) -> Campaign:
+    """The same for a switch that forwards some hundred packets a second, as BMv2 does.
+
+    What more is forged than it can carry hits everybody behind it, whatever is decided.
+    """
+    if campaign.start is not spoofed_flood:
+        return campaign
+    says = f"{_EMULATED} REGISTERs a second, each from another forged address"
+    return replace(campaign, says=says, start=partial(spoofed_flood, rate=_EMULATED))
 
 
 async def let_run(processes: Sequence[Process], seconds: float) -> None:

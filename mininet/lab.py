@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from checks import SYSTEM_PYTHON, problem
 from confine import confined
 
-from demo.campaigns import CAMPAIGNS
+from demo.campaigns import CAMPAIGNS, for_emulator
 
 SWITCHES = ("bmv2", "ovs", "xdp")
 TOPOLOGIES = ("edge", "leafspine")
@@ -64,6 +64,8 @@ def one(options: argparse.Namespace) -> int:
     from session import Play, perform  # needs Mininet
 
     campaign = CAMPAIGNS[options.attack] if options.attack else None
+    if campaign is not None and options.switch == "bmv2":
+        campaign = for_emulator(campaign)
     directory = Path(tempfile.mkdtemp(prefix="sdnblock-lab-"))
     play = Play(options.switch, options.topology, campaign, options.cli, options.output, directory)
     status = 1
