@@ -30,7 +30,7 @@ class Asked:
     """A request of a remote. Texts are as they came; empty where the header is missing."""
 
     __slots__ = (
-        "answered", "challenged", "digest", "established", "event", "message", "outcome",
+        "_about", "answered", "challenged", "digest", "established", "event", "message", "outcome",
         "realms", "remote", "size", "time",
     )  # fmt: skip
 
@@ -53,6 +53,7 @@ class Asked:
         """Whether it answers one that only its source can know."""
         self.outcome: Outcome | None = None
         """What became of it."""
+        self._about: str | None = None
 
     def is_again(self, message: SipMessage) -> bool:
         """Whether ``message`` is this request once more, and not another in its clothes."""
@@ -160,5 +161,9 @@ class Asked:
     @property
     def about(self) -> str:
         """The user it is about: the To user of a REGISTER, else the Request-URI's."""
-        address = self.to if self.method == "REGISTER" else self.uri
-        return address.user if address is not None else ""
+        about = self._about
+        if about is None:
+            message = self.message
+            address = message.to if message.method == "REGISTER" else message.request_uri
+            about = self._about = address.user if address is not None else ""
+        return about

@@ -60,8 +60,12 @@ class Replay(Detector):
 
     def begun(self, event: SipSeen) -> Iterable[Finding]:
         """A new request."""
-        found = (self._look(event, digest) for digest in event.message.credentials[:8])
-        return [finding for finding in found if finding is not None]
+        findings = []
+        for digest in event.message.credentials[:8]:
+            found = self._look(event, digest)
+            if found is not None:
+                findings.append(found)
+        return findings
 
     def _look(self, event: SipSeen, digest: Digest) -> Finding | None:
         get = digest.parameters.get

@@ -171,12 +171,16 @@ class Transactions:
 
     def _with_credential(self, event: SipSeen) -> Asked:
         """A request with credentials. Of several, one with a nonce of ours counts."""
-        found = event.message.credentials[:_CREDENTIALS]
+        found = event.message.credentials
         if not found:
             return Asked(event, None, ())
-        known = self._nonces.known
-        digest = next((each for each in found if known(each.get("nonce"))), found[0])
-        asked = Asked(event, digest, tuple(each.get("realm") for each in found))
+        known, digest = self._nonces.known, found[0]
+        realms: tuple[str, ...] = (digest.get("realm"),)
+        if len(found) > 1:
+            found = found[:_CREDENTIALS]
+            digest = next((each for each in found if known(each.get("nonce"))), digest)
+            realms = tuple(each.get("realm") for each in found)
+        asked = Asked(event, digest, realms)
         nonce = digest.get("nonce")
         asked.challenged = known(nonce)
         asked.answered = self._nonces.proves(nonce, event.source, event.time, self.proof.nonces)

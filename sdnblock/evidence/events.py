@@ -72,7 +72,7 @@ class OutcomeCrossed:
 SwitchEvidence = RateCrossed | OutcomeCrossed | FirstPacket
 
 
-@dataclass(slots=True)  # frozen, it would take three times as long to make
+@dataclass(slots=True, init=False)  # one is made of every packet: its __init__ is written out
 class SipSeen:
     """Evidence: a SIP message on its way from ``source`` to ``destination``.
 
@@ -106,9 +106,25 @@ class SipSeen:
     )
     """For detectors, of a request (see :mod:`sdnblock.detect.words`)."""
 
-    def __post_init__(self) -> None:
-        source = self.source
+    def __init__(
+        self, time: float, protocol: int, source: bytes, source_port: int, destination: bytes,
+        destination_port: int, message: SipMessage, via: str, inbound: bool | None = None,
+        established: bool = False, sampled: bool = False, whole: bool = True,
+    ) -> None:  # fmt: skip
+        self.time = time
+        self.protocol = protocol
+        self.source = source
+        self.source_port = source_port
+        self.destination = destination
+        self.destination_port = destination_port
+        self.message = message
+        self.via = via
+        self.inbound = inbound
+        self.established = established
+        self.sampled = sampled
+        self.whole = whole
         self.site = source if len(source) == 4 else source[:8] + _HOST_PART
+        self.words = None
 
 
 Evidence = SipSeen | RateCrossed | OutcomeCrossed

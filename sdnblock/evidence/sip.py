@@ -51,7 +51,7 @@ _START = re.compile(rb"[\r\n\0 \t]*+(([A-Za-z0-9.!%%*_+`'~-]{1,32}+)%b)" % _REST
 _AFTER_JUNK = re.compile(rb"(([A-Z][A-Za-z]{1,31}+)%b)" % _REST)
 _LINE_AFTER_JUNK = re.compile(rb"\n%b" % _AFTER_JUNK.pattern)
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
-_FOLD = re.compile(rb"\r?\n[ \t]++")
+_FOLD = re.compile(r"\r?\n[ \t]++")
 _USUAL: Final = (
     "Call-ID", "CSeq", "From", "To", "User-Agent", "Server", "Contact", "Expires",
     "Content-Length", "Authorization", "Proxy-Authorization", "WWW-Authenticate",
@@ -67,11 +67,9 @@ _COMPACT: Final = {
     "v": "via",
     "x": "session-expires",
 }
-_KEYS: Final = {name.lower().encode(): name.lower() for name in _USUAL} | {
-    short.encode(): full for short, full in _COMPACT.items()
-}
+_KEYS: Final = {name.lower(): name.lower() for name in _USUAL} | _COMPACT
 """Their names in small letters."""
-_NAMES: Final = _KEYS | {name.encode(): name.lower() for name in _USUAL}
+_NAMES: Final = _KEYS | {name: name.lower() for name in _USUAL}
 """The same, and as they are written most often."""
 _SINGULAR: Final = frozenset(
     {"call-id", "via", "from", "authorization", "proxy-authorization", "www-authenticate",
@@ -85,7 +83,7 @@ _KNOWN: Final = 8192
 """Lines that are remembered, and first lines."""
 _KNOWN_LENGTH: Final = 256
 _NEW: Final = ("", "")
-_lines: Final[dict[bytes, Line]] = {}
+_lines: Final[dict[str, Line]] = {}
 _first_lines: Final[dict[bytes, tuple[str, str, int]]] = {}
 """Method, URI and status."""
 
@@ -202,8 +200,11 @@ class SipMessage:
     @once
     def credentials(self) -> list[Digest]:
         """Every credential that a request carries: one for each realm that asked."""
-        values = (*self.values("authorization"), *self.values("proxy-authorization"))
-        return [digest for value in values if (digest := parse_digest(value)) is not None]
+        get = self.fields.get
+        values: Sequence[str | None] = (get("authorization"), get("proxy-authorization"))
+        if self.repeated:
+            values = (*self.values("authorization"), *self.values("proxy-authorization"))
+        return [digest for value in values if value and (digest := parse_digest(value)) is not None]
 
     @once
     def challenge(self) -> Digest | None:
@@ -272,7 +273,7 @@ def parse_message(data: bytes) -> SipMessage | None:
     else:
         end = head_end = min(len(data), limit)
     fields: dict[str, str] = {}
-    repeated = _read_head(data[begin:end], fields)
+    repeated = _read_head(data[begin:end].decode("utf-8", "replace"), fields)
     junk = len(data[:first].strip(b"\r\n\0 \t")) if first else 0
     return SipMessage(*start, fields, repeated, junk, head_end)
 
@@ -287,31 +288,32 @@ def _read_start(found: re.Match[bytes]) -> tuple[str, str, int]:
 
 
 def _read_head(
-    head: bytes, fields: dict[str, str], folded: bool = True
+    head: str, fields: dict[str, str], folded: bool = True
 ) -> tuple[tuple[str, str], ...]:
     """Reads headers into ``fields``; those that came again are returned. ``folded``: lines may
     continue on the next one."""
     repeated: tuple[tuple[str, str], ...] = ()
-    known = _lines
-    for text in head.split(b"\n"):
-        line = known.get(text, _NEW)
+    known = _lines.get
+    for text in head.split("\n"):
+        line = known(text, _NEW)
         if line is None:
             continue
         if line is _NEW:
-            name, colon, rest = text.partition(b":")
+            name, colon, rest = text.partition(":")
             key = _NAMES.get(name)
             if key is None or not colon:
-                if name.startswith((b" ", b"\t")):
-                    if folded and b"\n" + name in head:
+                if name.startswith((" ", "\t")):
+                    if folded and "\n" + name in head:
                         fields.clear()
-                        return _read_head(_FOLD.sub(b" ", head), fields, folded=False)
+                        return _read_head(_FOLD.sub(" ", head), fields, folded=False)
                     continue
-                key = _KEYS.get(name.rstrip(b" \t").lower()) if colon else None
+                small = name.rstrip(" \t")
+                key = _KEYS.get(small.lower()) if colon and small.isascii() else None
                 if key is None:
                     _remember(text, None)
                     continue
-            value = rest.lstrip(b" \t").decode("utf-8", "replace").rstrip()
-            if "\r" in value or len(value) > MAX_VALUE:
+            value = rest.lstrip(" \t").rstrip()
+            if len(value) > MAX_VALUE or "\r" in value:
                 value = value.partition("\r")[0][:MAX_VALUE].rstrip()
             if key not in _SINGULAR:
                 _remember(text, (key, value))
@@ -324,7 +326,7 @@ def _read_head(
     return repeated
 
 
-def _remember(text: bytes, line: Line) -> None:
+def _remember(text: str, line: Line) -> None:
     if len(text) <= _KNOWN_LENGTH:
         if len(_lines) >= _KNOWN:
             _lines.clear()
