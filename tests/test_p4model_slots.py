@@ -107,7 +107,9 @@ def put_tofino(switch: Switch, slot: Slot) -> None:
     stamp = last & ~3 | (3 if slot.challenged else 1)
     cells(switch, "walk_remote")[SLOT] = key(switch, slot.owner)
     cells(switch, "walk_last")[SLOT] = Bits(stamp, 32, True)
-    cells(switch, "walk_score")[SLOT] = Bits(slot.score, 16)
+    score_t = switch.interpreter.globals.find("score_t")
+    left = {"left": Bits(0xFFFF - slot.score, 16), "score": Bits(0, 16)}
+    cells(switch, "walk_score")[SLOT] = Record(score_t, left)
     cells(switch, "walk_held")[SLOT] = Bits(until, 32, True)
 
 
@@ -138,7 +140,7 @@ def meaning_tofino(switch: Switch) -> tuple[Any, ...]:
     return (
         owner.fields["low"].value,
         ((now | 3) - last.value & 0xFFFFFFFF) < 16 * LONG,
-        cells(switch, "walk_score")[SLOT].value,
+        0xFFFF - cells(switch, "walk_score")[SLOT].fields["left"].value,
         last.raw & 3 == 3,
         0 < left <= 16 * LONG,
     )

@@ -24,9 +24,8 @@ DIFFERENCES: Final = {
     r"tables\..*\.direct_resource_ids": "the same numbers, where a table names its counter",
     r"tables\.(request_window|outcome_policy|first_policy|sip_message)\.size": "each compiler's"
     " own default for a table without a key or with constant entries",
-    r"tables\..*_v6\.preamble\.annotations": "what is said to the compiler (blocks.p4)",
     r"registers\.": "state is kept in other shapes; the controller touches no register",
-    r"type_info\.structs\.(key|early|start)_t\.": "the shapes of that state",
+    r"type_info\.structs\.(key|early|start|score)_t\.": "the shapes of that state",
 }
 """Every path at which the two may differ, and why."""
 
@@ -95,15 +94,15 @@ def test_compiled_is_fresh() -> None:
 
 
 def test_the_sizes_that_fit() -> None:
-    """What docs/tofino.md says: less than was aimed at (400,000 sources), and why."""
+    """What docs/tofino.md says: less than was aimed at (400,000 sources, 16,384 prefixes)."""
     sizes = {
         each.preamble.name: each.size for each in p4info(COMPILED / "sdnblock.p4info.txtpb").tables
     }
-    assert sizes["source_v4"] >= 262_144
-    assert sizes["flow_v4"] >= 32_768
-    assert sizes["source_v6"] >= 16_384
-    assert sizes["prefix_v4"] >= 8_192
-    assert sizes["prefix_v6"] >= 1_024
+    assert sizes["source_v4"] >= 294_912
+    assert sizes["flow_v4"] >= 65_536
+    assert sizes["source_v6"] >= 32_768
+    assert sizes["prefix_v4"] >= 9_216
+    assert sizes["prefix_v6"] >= 4_096
     assert sizes["allow_v4"] + sizes["allow_v6"] >= 8_192
 
 

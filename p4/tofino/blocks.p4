@@ -5,10 +5,10 @@
 // compiled twice (compile.sh): for P4Info with ACTIONS_ONCE, where nothing counts, and for the
 // switch. A test compares the tables of both (tests/test_tofino_p4info.py).
 //
-// A table of IPv6 need not wait for one of IPv4, though both write the same fields: no packet is
-// of both families, which the compiler does not see across conditions of their own
-// (ignore_table_dependency). Counters are half as wide as elsewhere, for room; the compiler lets
-// the switch's software add them up before they overflow.
+// An action says one thing, the verdict (and a limit its cell): more would be kept beside each
+// entry. Counters are half as wide as elsewhere, for room; the compiler lets the switch's software
+// add them up before they overflow. A table that misses leads to the next within the same stage.
+// Tables of the two families stand in branches of one condition: they share stages then.
 #ifndef SDNBLOCK_TOFINO_BLOCKS_P4
 #define SDNBLOCK_TOFINO_BLOCKS_P4
 
@@ -16,41 +16,34 @@
 
 #ifdef ACTIONS_ONCE
 #define OWN(table_, action_) action_
-#define ALLOW_ACTION(table_, hit_)
-#define BLOCK_ACTIONS(table_, verdict_, hit_)
+#define ALLOW_ACTION(table_)
+#define BLOCK_ACTIONS(table_, verdict_)
 #else
 #define OWN(table_, action_) table_##_##action_
 
-#define ALLOW_ACTION(table_, hit_) \
+
+#define ALLOW_ACTION(table_) \
     @id(ID_ALLOW) @name(".allow") \
     action OWN(table_, allow)() { \
         table_##_counter.count(FCS_BYTES); \
-        meta.tofino.hit_ = 1; \
-        meta.common.allowed = 1; \
         meta.common.verdict = VERDICT_ALLOWED; \
     }
 
-#define BLOCK_ACTIONS(table_, verdict_, hit_) \
+#define BLOCK_ACTIONS(table_, verdict_) \
     @id(ID_DROP) @name(".drop") \
     action OWN(table_, drop)() { \
         table_##_counter.count(FCS_BYTES); \
-        meta.tofino.hit_ = 1; \
-        meta.common.dropped = 1; \
         meta.common.verdict = verdict_; \
     } \
     @id(ID_LIMIT) @name(".limit") \
     action OWN(table_, limit)(@name("meter") bit<16> cell) { \
         table_##_counter.count(FCS_BYTES); \
-        meta.tofino.hit_ = 1; \
-        meta.common.limited = 1; \
         meta.common.meter_index = cell; \
         meta.common.verdict = VERDICT_LIMITED; \
     } \
     @id(ID_WATCH) @name(".watch") \
     action OWN(table_, watch)() { \
         table_##_counter.count(FCS_BYTES); \
-        meta.tofino.hit_ = 1; \
-        meta.common.watched = 1; \
         meta.common.verdict = VERDICT_WATCHED; \
     }
 #endif
@@ -65,35 +58,27 @@
     const default_action = NoAction(); \
     counters = table_##_counter;
 
-control Blocks(in headers_t hdr, inout ingress_metadata_t meta) {
+#ifdef ACTIONS_ONCE
+@id(ID_ALLOW) @name(".allow")
+action allow() { }
+@id(ID_DROP) @name(".drop")
+action drop() { }
+@id(ID_LIMIT) @name(".limit")
+action limit(@name("meter") bit<16> cell) { }
+@id(ID_WATCH) @name(".watch")
+action watch() { }
+#endif
+
+control AllowAndFlow(in headers_t hdr, inout ingress_metadata_t meta) {
     COUNTER(ID_ALLOW_V4_COUNTER, ".allow_v4_counter", allow_v4)
     COUNTER(ID_ALLOW_V6_COUNTER, ".allow_v6_counter", allow_v6)
     COUNTER(ID_FLOW_V4_COUNTER, ".flow_v4_counter", flow_v4)
     COUNTER(ID_FLOW_V6_COUNTER, ".flow_v6_counter", flow_v6)
-    COUNTER(ID_SOURCE_V4_COUNTER, ".source_v4_counter", source_v4)
-    COUNTER(ID_SOURCE_V6_COUNTER, ".source_v6_counter", source_v6)
-    COUNTER(ID_PREFIX_V4_COUNTER, ".prefix_v4_counter", prefix_v4)
-    COUNTER(ID_PREFIX_V6_COUNTER, ".prefix_v6_counter", prefix_v6)
 
-#ifdef ACTIONS_ONCE
-    @id(ID_ALLOW) @name(".allow")
-    action allow() { }
-    @id(ID_DROP) @name(".drop")
-    action drop() { }
-    @id(ID_LIMIT) @name(".limit")
-    action limit(@name("meter") bit<16> cell) { }
-    @id(ID_WATCH) @name(".watch")
-    action watch() { }
-#endif
-
-    ALLOW_ACTION(allow_v4, hit4)
-    ALLOW_ACTION(allow_v6, hit6)
-    BLOCK_ACTIONS(flow_v4, VERDICT_DROPPED_FLOW, hit4)
-    BLOCK_ACTIONS(flow_v6, VERDICT_DROPPED_FLOW, hit6)
-    BLOCK_ACTIONS(source_v4, VERDICT_DROPPED_SOURCE, hit4)
-    BLOCK_ACTIONS(source_v6, VERDICT_DROPPED_SOURCE, hit6)
-    BLOCK_ACTIONS(prefix_v4, VERDICT_DROPPED_PREFIX, hit4)
-    BLOCK_ACTIONS(prefix_v6, VERDICT_DROPPED_PREFIX, hit6)
+    ALLOW_ACTION(allow_v4)
+    ALLOW_ACTION(allow_v6)
+    BLOCK_ACTIONS(flow_v4, VERDICT_DROPPED_FLOW)
+    BLOCK_ACTIONS(flow_v6, VERDICT_DROPPED_FLOW)
 
     @id(ID_ALLOW_V4) @name(".allow_v4")
     table allow_v4 {
@@ -104,10 +89,6 @@ control Blocks(in headers_t hdr, inout ingress_metadata_t meta) {
         counters = allow_v4_counter;
     }
 
-    @ignore_table_dependency(".allow_v4")
-    @ignore_table_dependency(".flow_v4")
-    @ignore_table_dependency(".source_v4")
-    @ignore_table_dependency(".prefix_v4")
     @id(ID_ALLOW_V6) @name(".allow_v6")
     table allow_v6 {
         key = { hdr.ipv6.source: lpm @name("source"); }
@@ -131,10 +112,6 @@ control Blocks(in headers_t hdr, inout ingress_metadata_t meta) {
         BLOCKS(flow_v4)
     }
 
-    @ignore_table_dependency(".allow_v4")
-    @ignore_table_dependency(".flow_v4")
-    @ignore_table_dependency(".source_v4")
-    @ignore_table_dependency(".prefix_v4")
     @id(ID_FLOW_V6) @name(".flow_v6")
     table flow_v6 {
         key = {
@@ -148,22 +125,31 @@ control Blocks(in headers_t hdr, inout ingress_metadata_t meta) {
         BLOCKS(flow_v6)
     }
 
+    apply {
+        if (hdr.ipv4.isValid() && meta.common.trusted == 0 && !meta.again.isValid()) {
+            if (allow_v4.apply().miss) {
+                flow_v4.apply();
+            }
+        } else if (hdr.ipv6.isValid() && meta.common.trusted == 0 && !meta.again.isValid()) {
+            if (allow_v6.apply().miss) {
+                flow_v6.apply();
+            }
+        }
+    }
+}
+
+control SourceAndPrefixV4(in headers_t hdr, inout ingress_metadata_t meta) {
+    COUNTER(ID_SOURCE_V4_COUNTER, ".source_v4_counter", source_v4)
+    COUNTER(ID_PREFIX_V4_COUNTER, ".prefix_v4_counter", prefix_v4)
+
+    BLOCK_ACTIONS(source_v4, VERDICT_DROPPED_SOURCE)
+    BLOCK_ACTIONS(prefix_v4, VERDICT_DROPPED_PREFIX)
+
     @id(ID_SOURCE_V4) @name(".source_v4")
     table source_v4 {
         key = { hdr.ipv4.source: exact @name("source"); }
         size = SIZE_SOURCE_V4;
         BLOCKS(source_v4)
-    }
-
-    @ignore_table_dependency(".allow_v4")
-    @ignore_table_dependency(".flow_v4")
-    @ignore_table_dependency(".source_v4")
-    @ignore_table_dependency(".prefix_v4")
-    @id(ID_SOURCE_V6) @name(".source_v6")
-    table source_v6 {
-        key = { hdr.ipv6.source: exact @name("source"); }
-        size = SIZE_SOURCE_V6;
-        BLOCKS(source_v6)
     }
 
     @id(ID_PREFIX_V4) @name(".prefix_v4")
@@ -173,39 +159,38 @@ control Blocks(in headers_t hdr, inout ingress_metadata_t meta) {
         BLOCKS(prefix_v4)
     }
 
-    @ignore_table_dependency(".allow_v4")
-    @ignore_table_dependency(".flow_v4")
-    @ignore_table_dependency(".source_v4")
-    @ignore_table_dependency(".prefix_v4")
+    apply {
+        if (source_v4.apply().miss) {
+            prefix_v4.apply();
+        }
+    }
+}
+
+control SourceAndPrefixV6(in headers_t hdr, inout ingress_metadata_t meta) {
+    COUNTER(ID_SOURCE_V6_COUNTER, ".source_v6_counter", source_v6)
+    COUNTER(ID_PREFIX_V6_COUNTER, ".prefix_v6_counter", prefix_v6)
+
+    BLOCK_ACTIONS(source_v6, VERDICT_DROPPED_SOURCE)
+    BLOCK_ACTIONS(prefix_v6, VERDICT_DROPPED_PREFIX)
+
+    @id(ID_SOURCE_V6) @name(".source_v6")
+    EARLY
+    table source_v6 {
+        key = { hdr.ipv6.source: exact @name("source"); }
+        size = SIZE_SOURCE_V6;
+        BLOCKS(source_v6)
+    }
+
     @id(ID_PREFIX_V6) @name(".prefix_v6")
+    EARLY
     table prefix_v6 {
         key = { hdr.ipv6.source: lpm @name("source"); }
         size = SIZE_PREFIX_V6;
         BLOCKS(prefix_v6)
     }
 
-    // A packet that comes a second time is of the trusted side.
     apply {
-        if (hdr.ipv4.isValid() && meta.common.trusted == 0) {
-            if (allow_v4.apply().miss) {
-                flow_v4.apply();
-            }
-        }
-        if (hdr.ipv6.isValid() && meta.common.trusted == 0) {
-            if (allow_v6.apply().miss) {
-                flow_v6.apply();
-            }
-        }
-        if (hdr.ipv4.isValid() && meta.common.trusted == 0 && meta.tofino.hit4 == 0) {
-            source_v4.apply();
-        }
-        if (hdr.ipv6.isValid() && meta.common.trusted == 0 && meta.tofino.hit6 == 0) {
-            source_v6.apply();
-        }
-        if (hdr.ipv4.isValid() && meta.common.trusted == 0 && meta.tofino.hit4 == 0) {
-            prefix_v4.apply();
-        }
-        if (hdr.ipv6.isValid() && meta.common.trusted == 0 && meta.tofino.hit6 == 0) {
+        if (source_v6.apply().miss) {
             prefix_v6.apply();
         }
     }

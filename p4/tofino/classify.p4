@@ -94,7 +94,7 @@ control Classify(in headers_t hdr, inout ingress_metadata_t meta,
     }
 
     // A length that lies wraps around. What is behind the payload in the frame is none of it.
-    @hidden
+    @hidden EARLY
     table payload {
         key = {
             meta.tofino.length: ternary;

@@ -1,12 +1,11 @@
-// What leaves ingress: the packet, and a copy, a digest or a second pass of it.
+// What leaves ingress: the packet, and a digest or a second pass of it.
 #ifndef SDNBLOCK_TOFINO_DEPARSER_P4
 #define SDNBLOCK_TOFINO_DEPARSER_P4
 
 #include "headers.p4"
 
-const MirrorId_t COPY_SESSION = 250;  // P4Runtime's clone session
-const MirrorType_t COPY_MIRROR = 1;
-const ResubmitType_t AGAIN_RESUBMIT = 1;
+const ResubmitType_t CROSSED_RESUBMIT = 1;
+const ResubmitType_t CLAIM_RESUBMIT = 2;
 const DigestType_t REQUEST_RATE_DIGEST = 1;
 const DigestType_t OUTCOME_DIGEST = 2;
 
@@ -26,7 +25,6 @@ control SdnblockIngressDeparser(packet_out packet,
                                 inout headers_t hdr,
                                 in ingress_metadata_t meta,
                                 in ingress_intrinsic_metadata_for_deparser_t deparse) {
-    Mirror() mirror;
     Resubmit() resubmit;
     @id(0xa6125d) @name(".request_rate_t")
     Digest<request_rate_t>() request_rate;
@@ -34,21 +32,22 @@ control SdnblockIngressDeparser(packet_out packet,
     Digest<outcome_t>() outcome;
 
     apply {
-        if (deparse.mirror_type == COPY_MIRROR) {
-            mirror.emit<copy_t>(meta.tofino.copy_session,
-                                { meta.tofino.copy_kind, meta.tofino.reason,
-                                  meta.tofino.port });
+        if (deparse.resubmit_type == CROSSED_RESUBMIT) {
+            resubmit.emit<again_t>({ meta.tofino.no_claim, meta.tofino.crossed,
+                                     meta.tofino.score, meta.tofino.challenged,
+                                     hdr.bridge.copy, meta.tofino.unused });
         }
-        if (deparse.resubmit_type == AGAIN_RESUBMIT) {
-            resubmit.emit<again_t>({ meta.tofino.claim, meta.tofino.crossed, meta.tofino.score,
-                                     meta.tofino.challenged });
+        if (deparse.resubmit_type == CLAIM_RESUBMIT) {
+            resubmit.emit<again_t>({ meta.tofino.claim, meta.tofino.not_crossed,
+                                     meta.tofino.score, meta.tofino.challenged,
+                                     hdr.bridge.copy, meta.tofino.unused });
         }
         if (deparse.digest_type == REQUEST_RATE_DIGEST) {
             request_rate.pack({ meta.common.remote, meta.common.request_threshold,
                                 meta.tofino.port });
         }
         if (deparse.digest_type == OUTCOME_DIGEST) {
-            outcome.pack({ meta.common.remote, meta.again.score, meta.tofino.port });
+            outcome.pack({ meta.common.remote, meta.tofino.score, meta.tofino.port });
         }
         packet.emit(hdr);
     }

@@ -17,14 +17,23 @@ header ipv6_extension_more_t {
     bit<64> body;
 }
 
-// From ingress to egress; `kind` tells it from a copy.
+// From ingress to egress; `kind` tells it from a copy. With what egress makes a copy of
+// (sample.p4).
 const bit<8> PACKET_WHOLE = 0;
 const bit<8> PACKET_COPY = 1;
+const bit<8> PACKET_FLOODED = 2;
+
+// What egress makes a copy of.
+const bit<8> COPY_NONE = 0;
+const bit<8> COPY_FIRST = 1;    // among the first packets of its remote, or an answer to those
+const bit<8> COPY_WATCHED = 2;
 
 header bridge_t {
     bit<8> kind;
-    bit<8> flooded;
-    @padding bit<7> pad;
+    bit<8> copy;
+    @padding bit<3> pad0;
+    bit<5> budget;    // of first packets
+    @padding bit<7> pad1;
     PortId_t ingress_port;
 }
 
@@ -37,11 +46,16 @@ header copy_t {
 // With a packet that goes through ingress a second time, to write into a slot of the walk what
 // the first pass found out. Eight bytes are what can go along.
 header again_t {
-    bit<8> claim;    // the slot is free: take it
+    bit<8> claim;    // the slot is free: take it; of what: CLAIM_...
     bit<8> crossed;  // the threshold
     bit<16> score;
-    bit<32> challenged;
+    bit<8> challenged;
+    bit<8> copy;     // of bridge_t
+    bit<16> unused;
 }
+
+const bit<8> CLAIM_WALK = 1;
+const bit<8> CLAIM_WINDOW = 2;
 
 struct headers_t {
     bridge_t bridge;
@@ -76,19 +90,16 @@ struct tofino_t {
 
     int<32> now;
     bit<1> has_remote;
-    bit<1> hold_acts;          // being held would have consequences
     bit<32> key_high;          // of the remote, whole, in 64 bits
     bit<32> key_low;
     bit<16> slot;
+    bit<16> service_port;      // ours
     bit<4> network;
 
-    bit<1> hit4;               // by an entry that says what is done, or by the allow list
-    bit<1> hit6;
     bit<1> first_asked;        // a request that may be among the first
     bit<1> first_answered;     // an answer to such
     bit<1> windowed;           // a request that the window counts if it is not dropped
     bit<8> colour;             // of the meter that a limit asked
-    bit<8> sample_colour;
 
     bit<1> is_request;         // of a stranger
     bit<1> is_final;           // a final response of ours
@@ -102,13 +113,19 @@ struct tofino_t {
     int<32> stamp;             // now, with what is marked beside it (walk.p4)
     bit<32> walked;            // the stamp of this remote's last answer, if remembered
     bit<32> others;            // that of another in the slot
-    bit<32> challenged;
+    bit<8> challenged;
     bit<16> up;
     bit<16> weight;            // up or down
     bit<16> score;
-    bit<16> missing;           // to the threshold
+    bit<16> below;             // 65,535 less the threshold
+    bit<16> room;              // that, and the weight
+    bit<16> missing;           // to the threshold, in the second pass
+    bit<1> crossing;           // in the second pass
+    bit<1> walks;              // a final response, and the walk is on
     bit<8> claim;
+    bit<8> no_claim;
     bit<8> crossed;
+    bit<8> not_crossed;
 
     int<32> window;
     int<32> window_begin;
@@ -119,13 +136,11 @@ struct tofino_t {
     bit<8> epoch_shift;
     bit<32> epoch_mask;
     bit<32> epoch;
+    bit<1> first_taking;       // a slot
+    bit<1> first_looking;
     bit<1> first_mine;
-    bit<1> first_within;
-    bit<5> budget;
-    bit<8> reason;
     bit<16> port;
-    bit<8> copy_kind;
-    MirrorId_t copy_session;
+    bit<16> unused;
 }
 
 struct ingress_metadata_t {
@@ -145,7 +160,12 @@ struct egress_headers_t {
 
 struct egress_metadata_t {
     bridge_t bridge;
-    copy_t copy;
+    copy_t copy;               // valid in a copy
+    bit<8> colour;
+    bit<8> reason;
+    bit<16> port;
+    bit<8> kind;
+    MirrorId_t session;
 }
 
 #endif

@@ -29,7 +29,7 @@ control Kinds(inout ingress_metadata_t meta) {
         meta.tofino.challenged = 1;
     }
 
-    @hidden
+    @hidden EARLY
     table kinds {
         key = {
             meta.common.is_sip: exact;

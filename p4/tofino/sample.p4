@@ -1,6 +1,7 @@
 // Twin of p4/include/sample.p4. What the architecture forces: the parts of a slot are asked one
 // after the other (see walk.p4); a shift by a number of bits that is not fixed is a mask from a
-// table; a copy is a mirrored packet.
+// table; a copy is a mirrored packet. And since what waits for all tables has few steps left, it
+// is in egress, whose steps are counted anew, that the budgets are asked and the copy is made.
 #ifndef SDNBLOCK_TOFINO_SAMPLE_P4
 #define SDNBLOCK_TOFINO_SAMPLE_P4
 
@@ -14,17 +15,10 @@ struct early_t {
 
 #define EPOCH(shift) shift: set_mask((0xffffffff << (shift + TICK_SHIFT)) & 0xffffffff);
 
-control Sample(inout ingress_metadata_t meta,
-               inout ingress_intrinsic_metadata_for_deparser_t deparse) {
-    @id(ID_SAMPLE_METER) @name(".sample_meter")
-    Meter<bit<1>>(SIZE_SAMPLE_METER, MeterType_t.PACKETS) sample_meter;
-    @id(ID_FIRST_METER) @name(".first_meter")
-    Meter<bit<5>>(SIZE_FIRST_METER, MeterType_t.PACKETS) first_meter;
-
+// Whose the slot of first packets is. Before the meters speak, as in window.p4.
+control Sample(inout bridge_t bridge, inout ingress_metadata_t meta) {
     @id(ID_FIRST_REMOTE) @name(".first_remote")
     Register<key_t, bit<14>>(SIZE_SLOTS_SMALL) first_remote;
-    @id(ID_FIRST_COUNT) @name(".first_count")
-    Register<early_t, bit<14>>(SIZE_SLOTS_SMALL) first_count;
 
     RegisterAction<key_t, bit<14>, bit<1>>(first_remote) take = {
         void apply(inout key_t value, out bit<1> mine) {
@@ -44,43 +38,6 @@ control Sample(inout ingress_metadata_t meta,
                 mine = 1;
             } else {
                 mine = 0;
-            }
-        }
-    };
-
-    // Within: this is no more than the first_packets-th of its epoch.
-    RegisterAction<early_t, bit<14>, bit<1>>(first_count) one_more = {
-        void apply(inout early_t value, out bit<1> within) {
-            if (value.epoch != meta.tofino.epoch
-                || value.count < meta.tofino.first_packets) {
-                within = 1;
-            } else {
-                within = 0;
-            }
-            if (value.epoch == meta.tofino.epoch) {
-                value.count = value.count |+| 1;
-            } else {
-                value.count = 1;
-            }
-            value.epoch = meta.tofino.epoch;
-        }
-    };
-
-    RegisterAction<early_t, bit<14>, bit<1>>(first_count) first = {
-        void apply(inout early_t value, out bit<1> within) {
-            value.epoch = meta.tofino.epoch;
-            value.count = 1;
-            within = 1;
-        }
-    };
-
-    RegisterAction<early_t, bit<14>, bit<1>>(first_count) look = {
-        void apply(inout early_t value, out bit<1> within) {
-            if (value.epoch == meta.tofino.epoch
-                && value.count <= meta.tofino.first_packets) {
-                within = 1;
-            } else {
-                within = 0;
             }
         }
     };
@@ -118,49 +75,154 @@ control Sample(inout ingress_metadata_t meta,
         }
     }
 
+    @hidden
+    action take_slot() {
+        meta.tofino.first_taking = 1;
+        meta.tofino.first_mine = take.execute(SMALL(meta.tofino.slot));
+    }
+
+    @hidden
+    action look_whose() {
+        meta.tofino.first_looking = 1;
+        meta.tofino.first_mine = is_mine.execute(SMALL(meta.tofino.slot));
+    }
+
+    // A request takes the slot if it passes: no entry hit it, and its remote is not held.
+    @hidden
+    table owners {
+        key = {
+            meta.tofino.first_asked: ternary;
+            meta.tofino.first_answered: ternary;
+            meta.common.verdict: ternary;
+            meta.common.held: ternary;
+        }
+        actions = { take_slot; look_whose; @defaultonly NoAction; }
+        const default_action = NoAction();
+        size = 2;
+        const entries = {
+            (1, _, VERDICT_PASSED, 0): take_slot();
+            (_, 1, _, _): look_whose();
+        }
+    }
+
     apply {
         first_policy.apply();
         epoch_length.apply();
         meta.tofino.epoch = (bit<32>)meta.tofino.now & meta.tofino.epoch_mask;
-        meta.tofino.budget = meta.common.trusted ++ meta.tofino.network;
+        bridge.budget = meta.common.trusted ++ meta.tofino.network;
         if (meta.tofino.first_packets != 0 && meta.tofino.is_request == 1) {
             meta.tofino.first_asked = 1;
         } else if (meta.tofino.first_packets != 0 && meta.tofino.is_final == 1) {
             meta.tofino.first_answered = 1;
         }
-        if (meta.common.watched == 1) {
-            meta.tofino.reason = REASON_WATCHED;
-            meta.tofino.sample_colour = sample_meter.execute(0);
+        // In a second pass, what the first found out.
+        if (meta.again.isValid()) {
+            bridge.copy = meta.again.copy;
+        } else if (meta.common.verdict == VERDICT_WATCHED) {
+            bridge.copy = COPY_WATCHED;
         }
-        // Of a packet that passes: no entry hit it, and its remote is not held.
-        if (meta.tofino.first_asked == 1 && meta.tofino.hit4 == 0 && meta.tofino.hit6 == 0
-            && meta.common.held == 0) {
-            meta.tofino.first_mine = take.execute(SMALL(meta.tofino.slot));
-        } else if (meta.tofino.first_answered == 1) {
-            meta.tofino.first_mine = is_mine.execute(SMALL(meta.tofino.slot));
-        }
-        if (meta.tofino.first_asked == 1 && meta.tofino.hit4 == 0 && meta.tofino.hit6 == 0
-            && meta.common.held == 0) {
-            if (meta.tofino.first_mine == 1) {
-                meta.tofino.first_within = one_more.execute(SMALL(meta.tofino.slot));
+        owners.apply();
+    }
+}
+
+// Which packets are among the first.
+control First(inout bridge_t bridge, inout ingress_metadata_t meta) {
+    @id(ID_FIRST_COUNT) @name(".first_count")
+    Register<early_t, bit<14>>(SIZE_SLOTS_SMALL) first_count;
+
+    // COPY_FIRST: this is no more than the first_packets-th of its epoch.
+    RegisterAction<early_t, bit<14>, bit<8>>(first_count) one_more = {
+        void apply(inout early_t value, out bit<8> copy) {
+            if (value.epoch != meta.tofino.epoch
+                || value.count < meta.tofino.first_packets) {
+                copy = COPY_FIRST;
             } else {
-                meta.tofino.first_within = first.execute(SMALL(meta.tofino.slot));
+                copy = COPY_NONE;
             }
-        } else if (meta.tofino.first_answered == 1 && meta.tofino.first_mine == 1) {
-            meta.tofino.first_within = look.execute(SMALL(meta.tofino.slot));
-        }
-        if (meta.tofino.first_within == 1) {
-            meta.tofino.sample_colour = first_meter.execute(meta.tofino.budget);
-            if (meta.common.trusted == 1) {
-                meta.tofino.reason = REASON_ANSWER;
+            if (value.epoch == meta.tofino.epoch) {
+                value.count = value.count |+| 1;
             } else {
-                meta.tofino.reason = REASON_FIRST;
+                value.count = 1;
+            }
+            value.epoch = meta.tofino.epoch;
+        }
+    };
+
+    RegisterAction<early_t, bit<14>, bit<8>>(first_count) first = {
+        void apply(inout early_t value, out bit<8> copy) {
+            value.epoch = meta.tofino.epoch;
+            value.count = 1;
+            copy = COPY_FIRST;
+        }
+    };
+
+    RegisterAction<early_t, bit<14>, bit<8>>(first_count) look = {
+        void apply(inout early_t value, out bit<8> copy) {
+            if (value.epoch == meta.tofino.epoch
+                && value.count <= meta.tofino.first_packets) {
+                copy = COPY_FIRST;
+            } else {
+                copy = COPY_NONE;
             }
         }
-        if (meta.tofino.reason != 0 && meta.tofino.sample_colour != RED) {
-            deparse.mirror_type = COPY_MIRROR;
-            meta.tofino.copy_kind = PACKET_COPY;
-            meta.tofino.copy_session = COPY_SESSION;
+    };
+
+    @hidden
+    action count() {
+        bridge.copy = one_more.execute(SMALL(meta.tofino.slot));
+    }
+
+    @hidden
+    action begin() {
+        bridge.copy = first.execute(SMALL(meta.tofino.slot));
+    }
+
+    @hidden
+    action look_within() {
+        bridge.copy = look.execute(SMALL(meta.tofino.slot));
+    }
+
+    @hidden
+    table counts {
+        key = {
+            meta.tofino.first_taking: ternary;
+            meta.tofino.first_looking: ternary;
+            meta.tofino.first_mine: ternary;
+        }
+        actions = { count; begin; look_within; @defaultonly NoAction; }
+        const default_action = NoAction();
+        size = 4;
+        const entries = {
+            (1, _, 1): count();
+            (1, _, 0): begin();
+            (_, 1, 1): look_within();
+        }
+    }
+
+    apply {
+        counts.apply();
+    }
+}
+
+// Whether there is room in the budget of a packet that is to be copied, and why it is.
+control Budget(inout egress_metadata_t meta) {
+    @id(ID_SAMPLE_METER) @name(".sample_meter")
+    Meter<bit<1>>(SIZE_SAMPLE_METER, MeterType_t.PACKETS) sample_meter;
+    @id(ID_FIRST_METER) @name(".first_meter")
+    Meter<bit<5>>(SIZE_FIRST_METER, MeterType_t.PACKETS) first_meter;
+
+    apply {
+        meta.port = 7w0 ++ meta.bridge.ingress_port;
+        if (meta.bridge.isValid() && meta.bridge.copy == COPY_WATCHED) {
+            meta.reason = REASON_WATCHED;
+            meta.colour = sample_meter.execute(0);
+        } else if (meta.bridge.isValid() && meta.bridge.copy == COPY_FIRST) {
+            meta.colour = first_meter.execute(meta.bridge.budget);
+            if (meta.bridge.budget[4:4] == 1) {
+                meta.reason = REASON_ANSWER;
+            } else {
+                meta.reason = REASON_FIRST;
+            }
         }
     }
 }

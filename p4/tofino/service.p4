@@ -6,8 +6,6 @@
 #include "headers.p4"
 
 control Service(inout ingress_metadata_t meta) {
-    bit<16> port = 0;
-
     @id(ID_SIP_PORT_COUNTER) @name(".sip_port_counter")
     DirectCounter<bit<64>>(CounterType_t.PACKETS_AND_BYTES) sip_port_counter;
 
@@ -18,10 +16,11 @@ control Service(inout ingress_metadata_t meta) {
     }
 
     @id(ID_SIP_PORT) @name(".sip_port")
+    IN_TCAM EARLY
     table sip_port {
         key = {
             meta.common.protocol: exact @name("protocol");
-            port: exact @name("port");
+            meta.tofino.service_port: exact @name("port");
         }
         actions = { sip; @defaultonly NoAction; }
         const default_action = NoAction();
@@ -30,11 +29,6 @@ control Service(inout ingress_metadata_t meta) {
     }
 
     apply {
-        if (meta.common.trusted == 1) {
-            port = meta.common.source_port;
-        } else {
-            port = meta.common.destination_port;
-        }
         if (meta.common.has_l4 == 1 && !meta.again.isValid()) {
             sip_port.apply();
         }

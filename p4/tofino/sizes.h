@@ -16,7 +16,7 @@
 #ifdef MIX_FLOW_V4
 #define SIZE_FLOW_V4 MIX_FLOW_V4
 #else
-#define SIZE_FLOW_V4 32768
+#define SIZE_FLOW_V4 65536
 #endif
 #ifdef MIX_FLOW_V6
 #define SIZE_FLOW_V6 MIX_FLOW_V6
@@ -26,22 +26,22 @@
 #ifdef MIX_SOURCE_V4
 #define SIZE_SOURCE_V4 MIX_SOURCE_V4
 #else
-#define SIZE_SOURCE_V4 262144
+#define SIZE_SOURCE_V4 294912
 #endif
 #ifdef MIX_SOURCE_V6
 #define SIZE_SOURCE_V6 MIX_SOURCE_V6
 #else
-#define SIZE_SOURCE_V6 16384
+#define SIZE_SOURCE_V6 32768
 #endif
 #ifdef MIX_PREFIX_V4
 #define SIZE_PREFIX_V4 MIX_PREFIX_V4
 #else
-#define SIZE_PREFIX_V4 8192
+#define SIZE_PREFIX_V4 9216
 #endif
 #ifdef MIX_PREFIX_V6
 #define SIZE_PREFIX_V6 MIX_PREFIX_V6
 #else
-#define SIZE_PREFIX_V6 1024
+#define SIZE_PREFIX_V6 4096
 #endif
 
 #undef SIZE_ALLOW_V4

@@ -233,7 +233,7 @@ class Tofino(Switch):
         """A pass; what becomes of the packet unless it goes through another."""
         find = self.interpreter.globals.find
         self.used.clear()
-        self.mirrored = self.again = None
+        self.again = None
         hdr, meta = zero(find("headers_t")), zero(find("ingress_metadata_t"))
         intrinsic, parsed, deparse, tm = (
             zero(find(f"ingress_intrinsic_metadata_{name}"))
@@ -252,10 +252,6 @@ class Tofino(Switch):
         out = PacketOut(self.interpreter)
         self.control("SdnblockIngressDeparser", out, hdr, meta, deparse)
         out.append(*packet.rest())
-        if self.mirrored is not None and self.has_session:
-            copy = self.egress(self.mirrored + frame, 255)
-            assert copy is not None
-            self.answer.samples.append([int.from_bytes(copy[:2], "big"), copy[2], copy[3:].hex()])
         if self.again is not None:
             if again is not None or deparse.fields["drop_ctl"].value:
                 raise NotOnTofino("a packet that is dropped or resubmitted cannot come again")
@@ -275,7 +271,7 @@ class Tofino(Switch):
         return str(out)
 
     def egress(self, inside: bytes, port: int) -> bytes | None:
-        """The frame that leaves at a port, None if it is dropped."""
+        """The frame that leaves at a port, None if it is dropped; and its copy, if it has one."""
         find = self.interpreter.globals.find
         self.used.clear()
         hdr, meta = zero(find("egress_headers_t")), zero(find("egress_metadata_t"))
@@ -286,9 +282,20 @@ class Tofino(Switch):
         packet = PacketIn(self.interpreter, port.to_bytes(2, "big") + inside)
         run_parser(self.interpreter, "SdnblockEgressParser", (packet, hdr, meta, intrinsic))
         self.control("SdnblockEgress", hdr, meta, intrinsic, parsed, deparse, oport)
-        if deparse.fields["drop_ctl"].value & 1:
-            return None
+        self.mirrored = None
         out = PacketOut(self.interpreter)
         self.control("SdnblockEgressDeparser", out, hdr, meta, deparse)
         out.append(*packet.rest())
-        return out.frame()
+        if self.mirrored is not None:
+            self.copy(self.mirrored + out.frame())
+        return None if deparse.fields["drop_ctl"].value & 1 else out.frame()
+
+    def copy(self, inside: bytes) -> None:
+        """A mirrored packet goes through egress too, at the controller's port."""
+        if not self.has_session:
+            return
+        before = len(self.answer.samples)
+        copy = self.egress(inside, 255)
+        assert copy is not None
+        assert len(self.answer.samples) == before, "a copy of a copy"
+        self.answer.samples.append([int.from_bytes(copy[:2], "big"), copy[2], copy[3:].hex()])

@@ -26,7 +26,6 @@ struct ingress_intrinsic_metadata_for_deparser_t {
     bit<3> drop_ctl;
     DigestType_t digest_type;
     ResubmitType_t resubmit_type;
-    MirrorType_t mirror_type;
 }
 
 struct ingress_intrinsic_metadata_for_tm_t {
@@ -45,6 +44,7 @@ struct egress_intrinsic_metadata_from_parser_t {
 
 struct egress_intrinsic_metadata_for_deparser_t {
     bit<3> drop_ctl;
+    MirrorType_t mirror_type;
 }
 
 struct egress_intrinsic_metadata_for_output_port_t {
