@@ -36,6 +36,8 @@ class Plan:
         self._weak: set[Target] = set()
         self._lengths: dict[int, dict[int, int]] = {4: {}, 6: {}}
         self._prefixes: set[Prefix] = set()
+        self._flows: dict[bytes, set[Flow]] = {}
+        """Flows by their source address."""
 
     def action(self, target: Target) -> Action | None:
         """The action wanted for ``target``; None: no entry."""
@@ -68,6 +70,8 @@ class Plan:
                 self._weak.add(target)
             if isinstance(target, Prefix):
                 self._index(target, own is not None)
+            elif isinstance(target, Flow):
+                self._index_flow(target, own is not None)
             if not isinstance(target, Flow):
                 covers.add(target)
         if covers:
@@ -77,16 +81,23 @@ class Plan:
     def allow_changed(self, changed: Iterable[Source | Prefix]) -> set[Target]:
         """Targets whose entry may differ, after allowlist entries came or went.
 
-        Looks at every block once: the allowlist seldom changes.
+        Single addresses cost little; for prefixes every block is looked at once.
         """
-        ranges = [source_of(prefix) for prefix in changed]
-        if not ranges:
-            return set()
-        return {
-            target
-            for target in self._blocks.targets()
-            if any(overlaps(each, source_of(target)) for each in ranges)
-        } | self._weak
+        found: set[Target] = set()
+        ranges = []
+        for prefix in changed:
+            if isinstance(prefix, Source):
+                covers = (each for each in self._covers(prefix) if each in self._prefixes)
+                found.update(self._flows.get(prefix.address, ()), covers, (prefix,))
+            else:
+                ranges.append(source_of(prefix))
+        if ranges:
+            found.update(
+                target
+                for target in self._blocks.targets()
+                if any(overlaps(each, source_of(target)) for each in ranges)
+            )
+        return found | self._weak if found else found
 
     def _index(self, prefix: Prefix, present: bool) -> None:
         if present == (prefix in self._prefixes):
@@ -100,6 +111,15 @@ class Plan:
         counts[prefix.length] -= 1
         if not counts[prefix.length]:
             del counts[prefix.length]
+
+    def _index_flow(self, flow: Flow, present: bool) -> None:
+        flows = self._flows.setdefault(flow.source, set())
+        if present:
+            flows.add(flow)
+            return
+        flows.discard(flow)
+        if not flows:
+            del self._flows[flow.source]
 
     def _covers(self, target: Target) -> Iterator[Target]:
         """Blocked targets that could cover ``target``, itself excepted."""

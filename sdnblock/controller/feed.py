@@ -8,6 +8,7 @@ found on the switches is adopted, as origin ``recovered``, for a bounded time.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from typing import Final
 
@@ -65,15 +66,14 @@ class Feed:
         """Follow the block list for ever."""
         async for events in self._watcher.events():
             # Allowlist first: a block that came with it must not act before it.
-            singles: list[Single] = []
-            for event in sorted(events, key=_order):
-                if isinstance(event, Single):
-                    singles.append(event)
-                    continue
-                self._take_singles(singles)
-                singles = []
-                await self._take(event)
-            self._take_singles(singles)
+            for kind, group in itertools.groupby(sorted(events, key=_order), type):
+                if kind is Single:
+                    self._take_singles([each for each in group if isinstance(each, Single)])
+                elif kind is SingleAllow:
+                    self._take_allows([each for each in group if isinstance(each, SingleAllow)])
+                else:
+                    for event in group:
+                        await self._take(event)
 
     async def adopt(self, switch: str, installed: Installed, now: float) -> None:
         """A switch's entries, before anything is written to it for the first time."""
@@ -96,6 +96,14 @@ class Feed:
             if event.expires is not None:
                 self._claims.setdefault(event.key, {})[event.target] = event.expires
 
+    def _take_allows(self, events: list[SingleAllow]) -> None:
+        if self._claims is None:
+            self._hub.put_allows((event.prefix, event.expires) for event in events)
+            return
+        for event in events:
+            if event.expires is not None:
+                self._allows[event.prefix] = event.expires
+
     async def _take(self, event: WatchEvent) -> None:
         match event:
             case Whole(key, members, refused):
@@ -110,11 +118,6 @@ class Feed:
                     self._hub.replace_allows(allows)
                 else:
                     self._allows = allows
-            case SingleAllow(prefix, expires):
-                if self._claims is None:
-                    self._hub.put_allow(prefix, expires)
-                elif expires is not None:
-                    self._allows[prefix] = expires
             case RefusedNow(where, refused):
                 self._log_refused(where, refused)
             case Disconnected(message):

@@ -182,16 +182,23 @@ class Hub:
 
     def put_allow(self, prefix: Source | Prefix, expires: float | None) -> None:
         """One allowlist entry in Redis: made, changed, or (None) gone."""
-        if expires is None:
-            self._dynamic.pop(prefix, None)
-        else:
-            self._dynamic[prefix] = expires
-        if prefix in self._static:
-            changed: set[Source | Prefix] = set()
-        elif expires is None:
-            changed = self.allows.discard(prefix)
-        else:
-            changed = self.allows.put(prefix, expires, self._now())
+        self.put_allows([(prefix, expires)])
+
+    def put_allows(self, members: Iterable[tuple[Source | Prefix, float | None]]) -> None:
+        """A few of them; they are looked at together."""
+        now = self._now()
+        changed: set[Source | Prefix] = set()
+        for prefix, expires in members:
+            if expires is None:
+                self._dynamic.pop(prefix, None)
+            else:
+                self._dynamic[prefix] = expires
+            if prefix in self._static:
+                continue
+            if expires is None:
+                changed |= self.allows.discard(prefix)
+            else:
+                changed |= self.allows.put(prefix, expires, now)
         self._tell(set(), changed)
 
     def set_static_allows(self, prefixes: Iterable[Source | Prefix]) -> None:
