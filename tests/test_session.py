@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdnblock.block import NEVER, Action, Source, Target, parse_target
+from sdnblock.block import NEVER, Action, Source, Target, parse_prefix, parse_target
 from sdnblock.blocklist.claims import ClaimKey
 from sdnblock.blocklist.safety import Safety, SafetySettings
 from sdnblock.controller.counting import Counting
@@ -19,7 +19,7 @@ from sdnblock.controller.hub import Hub
 from sdnblock.controller.session import Session
 from sdnblock.controller.slices import Slices
 from sdnblock.detect.registry import NAMES
-from sdnblock.switches.driver import BlockChange, Driver, Installed, Op, SwitchLost
+from sdnblock.switches.driver import AllowChange, BlockChange, Driver, Installed, Op, SwitchLost
 from tests.driver_memory import MemoryDriver
 
 FEED, OPERATOR = ClaimKey("feed", Action.DROP), ClaimKey("operator", Action.DROP)
@@ -207,6 +207,29 @@ async def test_a_block_does_not_wait_for_a_comparison() -> None:
         assert len(driver.written) == written
         assert driver.blocks == {ATTACKER: Action.DROP}
         assert driver.allows == {CUSTOMER}
+
+
+async def test_an_allow_entry_that_somebody_removed_is_back_before_any_block() -> None:
+    driver, over = MemoryDriver(), hub()
+    over.put_allow(CUSTOMER, NEVER)
+    around = parse_prefix("192.0.2.0/24")
+
+    async def between() -> None:
+        passed.append(None)
+        if len(passed) == 10:  # the reading ends without another turn
+            over.put(OPERATOR, around, NEVER)
+
+    passed: list[None] = []
+    async with holding(driver, over, 0.0) as session:
+        await until(lambda: driver.allows == {CUSTOMER})
+        driver.between, driver.known = between, tuple(map(host, range(10)))
+        before = len(driver.written)
+        driver.allows.clear()
+        session.look_at(set(), False, False)  # only to wake it: it reads again
+        await until(lambda: around in driver.blocks)
+        first, second = driver.written[before : before + 2]
+        assert first == [AllowChange(Op.INSERT, CUSTOMER)]
+        assert second == [BlockChange(Op.INSERT, around, Action.DROP)]
 
 
 async def test_a_session_that_is_lost_in_a_write_ends_at_the_table_too() -> None:

@@ -9,10 +9,10 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final
 
-from sdnblock.block import Target
+from sdnblock.block import Action, Target
 from sdnblock.blocklist.steady import stop
 from sdnblock.controller.backoff import Backoff, Pace
 from sdnblock.controller.hub import Hub
@@ -172,18 +172,23 @@ class Session:
 
         Urgent changes are written meanwhile, and of those the ledger knows better.
         """
-        written = self._written = Meanwhile()
+        ledger, written = self.ledger, Meanwhile()
+        self._written = written
         try:
-            await self._correct(await self._meanwhile(self.driver.read_installed()), written)
+            installed = await self._meanwhile(self.driver.read_installed())
+            # Allow entries first: one that is missing must be back before any other block is made.
+            ledger.correct_allows(
+                (installed.allows - written.allows) | (ledger.allows & written.allows)
+            )
+            ledger.try_again(self.driver.capacity)
+            self._alarms.clear()
+            self._allows_dirty = True
+            await self._correct(installed.blocks, written)
         finally:
             self._written = None
-        self.ledger.try_again(self.driver.capacity)
-        self._alarms.clear()
-        self._allows_dirty = True
 
-    async def _correct(self, installed: Installed, written: Meanwhile) -> None:
+    async def _correct(self, held: Mapping[Target, Action], written: Meanwhile) -> None:
         ledger = self.ledger
-        held = installed.blocks
         every = itertools.chain(list(held), list(ledger.blocks))
         for number, target in enumerate(every, 1):
             action = held.get(target)
@@ -191,9 +196,6 @@ class Session:
                 ledger.correct(target, action)
             if number % _PART == 0:
                 await self._turn()
-        ledger.correct_allows(
-            (installed.allows - written.allows) | (ledger.allows & written.allows)
-        )
 
     async def _meanwhile(self, reading: Coroutine[Any, Any, Installed]) -> Installed:
         """What ``reading`` gives; what is urgent is written while it goes on."""
@@ -203,7 +205,7 @@ class Session:
             while not task.done():
                 await self._wake.wait()
                 self._wake.clear()
-                while self._hurried:
+                while self._hurried and not task.done():
                     await self._write_next(self._urgent)
             return task.result()
         finally:
