@@ -14,6 +14,7 @@ from sdnblock.blocklist.changes import Disconnected, Ready, Single, SingleAllow,
 from sdnblock.blocklist.claims import ClaimKey, parse_member
 from sdnblock.blocklist.hints import Hints
 from sdnblock.blocklist.outbox import Outbox
+from sdnblock.blocklist.rereads import Rereads
 from sdnblock.blocklist.shadow import Shadow
 from sdnblock.blocklist.urgency import FEW, Urgency
 
@@ -173,6 +174,17 @@ async def test_of_too_many_hints_their_set_is_read() -> None:
     _, taken, more = await hints.take(99)
     assert taken == [b"after"]
     assert not more
+
+
+def test_a_set_that_was_found_gone_is_read_again_if_it_changed_meanwhile() -> None:
+    now = [0.0]
+    rereads = Rereads(lambda: now[0])
+    rereads.changed([FEED], with_hints=False)
+    assert rereads.take() == [FEED]
+    rereads.changed([FEED], with_hints=False)  # while it is read
+    rereads.forget(FEED)
+    assert rereads.take() == [FEED]
+    assert rereads.take() == []
 
 
 async def test_hints_about_sets_without_end_wait_for_room(

@@ -82,10 +82,9 @@ class Rereads:
         self._earliest[key] = self._clock() + max(_REST, rest)
 
     def forget(self, key: SetId) -> None:
-        """``key`` is gone."""
-        for times in (self._due, self._earliest, self._hinted, self._took):
+        """``key`` is gone; if something was said of it since, it is read once more."""
+        for times in (self._earliest, self._hinted, self._took):
             times.pop(key, None)
-        self._awaiting_hint.discard(key)
 
     def take(self) -> list[SetId]:
         """The sets that are due; they are no longer marked."""

@@ -46,6 +46,7 @@ from sdnblock.errors import BlockListError
 _log = logging.getLogger(__name__)
 
 _HINTS: Final = 1000
+"""Hints read at once."""
 _PART: Final = 25
 """Members worked on before the loop goes on: a fraction of a millisecond."""
 _SORTED: Final = 250
