@@ -90,6 +90,11 @@ class AllowChange:
 Change = BlockChange | AllowChange
 
 
+def target_of(change: Change) -> Target:
+    """What a change's entry is about."""
+    return change.prefix if isinstance(change, AllowChange) else change.target
+
+
 class FailureKind(enum.Enum):
     """Why one change was refused, told apart as far as the controller acts on it."""
 

@@ -17,6 +17,7 @@ from sdnblock.switches.driver import (
     Failure,
     FailureKind,
     Op,
+    target_of,
 )
 from sdnblock.switches.meanwhile import Meanwhile
 from sdnblock.switches.openflow import requests, tables
@@ -152,7 +153,7 @@ class Entries:
             owners += [change] * (len(builds) - len(owners))
             done.append(change)
         self._leaving = {
-            (_priority(change), _target(change)) for change in done if change.op is Op.DELETE
+            (_priority(change), target_of(change)) for change in done if change.op is Op.DELETE
         }
         refused = _first_by_change(owners, await self._channel.batch(builds))
         idle: list[int] = []
@@ -168,7 +169,7 @@ class Entries:
 
     def _impossible(self, change: Change) -> Failure | None:
         """OpenFlow replaces what is there and passes over what is not (6.4): we do not."""
-        target = _target(change)
+        target = target_of(change)
         there = target in (self._allows if isinstance(change, AllowChange) else self._blocks)
         if there is not (change.op is not Op.INSERT):
             kind = FailureKind.EXISTS if there else FailureKind.MISSING
@@ -186,7 +187,7 @@ class Entries:
         )
 
     def _flow(self, change: Change) -> Build:
-        target = _target(change)
+        target = target_of(change)
         if isinstance(change, AllowChange):
             use, instructions = Use.ALLOW, goto(tables.FORWARD)
         elif change.op is Op.DELETE:
@@ -228,10 +229,6 @@ class Entries:
             meter = self._meters.give_back(target)
             if meter is not None:
                 idle.append(meter)
-
-
-def _target(change: Change) -> Target:
-    return change.prefix if isinstance(change, AllowChange) else change.target
 
 
 def _priority(change: Change) -> int:

@@ -19,6 +19,7 @@ from sdnblock.switches.driver import (
     FailureKind,
     Installed,
     Op,
+    target_of,
 )
 from sdnblock.switches.p4runtime.channel import MAX_UPDATES
 from sdnblock.switches.p4runtime.codec import (
@@ -79,6 +80,7 @@ class Entries:
             for table in BLOCK_TABLES:
                 reading.counts[table] = await self._scan(table, reading.keep_block(self._codec))
             async with self._alone:
+                self._known = False  # should this be cut short
                 await self._adopt(reading)
                 self._known = self._doubts == doubts
         finally:
@@ -293,7 +295,7 @@ class Entries:
         elif change.op is Op.DELETE:
             self._counts[key] -= 1
         for reading in self._readings:
-            reading.done(key, _target(change), change.op is not Op.DELETE)
+            reading.done(key, target_of(change), change.op is not Op.DELETE)
         if isinstance(change, BlockChange) and not _limits(change):
             self._limiters.free(change.target)
 
@@ -336,10 +338,6 @@ def _unguarded(blocks: Sequence[BlockChange], failures: list[Failure]) -> Sequen
 def _limits(change: BlockChange) -> bool:
     """Whether a change leaves its target limited."""
     return change.op is not Op.DELETE and change.action is Action.LIMIT
-
-
-def _target(change: Change) -> Target:
-    return change.target if isinstance(change, BlockChange) else change.prefix
 
 
 def _table_of(change: Change) -> TableKey:
