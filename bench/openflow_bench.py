@@ -23,7 +23,7 @@ from pathlib import Path
 
 from bench.lab import Lab
 from bench.passing import source
-from demo.processes import run
+from demo.processes import Process, run
 from demo.recipes import SDNBLOCK
 from sdnblock.block import NEVER, Action, Source
 from sdnblock.blocklist.claims import Claim
@@ -145,6 +145,23 @@ async def held(where: Lab) -> int:
     return int(found.group(1)) if found else 0
 
 
+async def probing(where: Lab) -> Process:
+    """Blocks are made one after the other, and probed, until :func:`probed`."""
+    return await where.start(
+        "outside", "urgent", sys.executable, "-m", "bench.urgent", where.redis_socket
+    )
+
+
+async def probed(prober: Process) -> list[tuple[float, float]]:
+    """When each block was written, and seconds until it was in force."""
+    await prober.stop(60)
+    try:
+        found: list[tuple[float, float]] = json.loads(prober.words(1))
+    except ValueError:
+        raise SystemExit(f"the probe: {prober.words()}") from None
+    return found
+
+
 async def until_held(where: Lab, entries: int) -> float:
     """Wait until it holds so many; when that was."""
     began = time.monotonic()
@@ -197,18 +214,12 @@ async def load(entries: int, quiet: float, feed: Feed) -> Load:
         controller = await where.controller()
         await controller.until_logged("in sync")
         idle = await held(where)
-        prober = await where.start(
-            "outside", "urgent", sys.executable, "-m", "bench.urgent", where.redis_socket
-        )
+        prober = await probing(where)
         await asyncio.sleep(quiet)
         feeding = asyncio.ensure_future(feed(where, entries))
         ended = await until_held(where, idle + entries)
         began = await feeding
-        await prober.stop(60)
-        try:
-            found: list[tuple[float, float]] = json.loads(prober.words(1))
-        except ValueError:
-            raise SystemExit(f"the probe: {prober.words()}") from None
+        found = await probed(prober)
     return Load(
         ended - began,
         [took for at, took in found if at < began],
@@ -237,12 +248,9 @@ async def comparing(entries: int, quiet: float) -> list[float]:
         await imported(where, entries)
         await until_held(where, idle + entries)
         await asyncio.sleep(2.0)
-        prober = await where.start(
-            "outside", "urgent", sys.executable, "-m", "bench.urgent", where.redis_socket
-        )
+        prober = await probing(where)
         await asyncio.sleep(quiet)
-        await prober.stop(60)
-        return [took for _, took in json.loads(prober.words(1))]
+        return [took for _, took in await probed(prober)]
 
 
 async def under_load(entries: int, runs: int, feed: Feed, name: str) -> None:

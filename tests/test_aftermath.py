@@ -9,7 +9,7 @@ import pytest
 
 from demo.aftermath import Aftermath, sender, tried
 from demo.attack import Heard
-from demo.campaigns import ATTACKER, CAMPAIGNS
+from demo.campaigns import ATTACKER, CAMPAIGNS, for_emulator
 from demo.phones import Calls
 
 GOOD = Aftermath(
@@ -102,3 +102,11 @@ def test_a_drop_is_tried_before_a_limit_and_a_watch_never() -> None:
     assert tried(CAMPAIGNS["flood"], rows) == rows[2]
     assert tried(CAMPAIGNS["flood"], rows[:2]) == rows[1]
     assert tried(CAMPAIGNS["flood"], rows[:1]) is None
+
+
+def test_only_what_is_forged_is_slower_for_an_emulator() -> None:
+    slower = {name for name, each in CAMPAIGNS.items() if for_emulator(each) != each}
+    assert slower == {"spoofed-flood"}
+    forged = for_emulator(CAMPAIGNS["spoofed-flood"])
+    assert forged.says.startswith("100 REGISTERs a second")
+    assert forged.alarm == CAMPAIGNS["spoofed-flood"].alarm
