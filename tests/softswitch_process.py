@@ -35,6 +35,9 @@ class Lab:
         self._processes: list[subprocess.Popen[bytes]] = []
         for name in (self.switch, self.host):
             run("ip", "netns", "add", name)
+            # Else their neighbour discovery is counted, sooner or later.
+            inside = f"--net=/run/netns/{name}"
+            run("nsenter", inside, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
             run("ip", "-n", name, "link", "set", "lo", "up")
         run("ip", "link", "add", "port1", "netns", self.switch, "type", "veth",
             "peer", "name", "eth0", "netns", self.host)  # fmt: skip

@@ -3,7 +3,10 @@
 Prints "done" at the end. Needs nothing of sdnblock.
 """
 
+import os
 import sys
+import traceback
+from typing import Any
 
 import p4runtime_sh.shell as sh  # type: ignore[import-not-found]
 from p4runtime_sh.p4runtime import P4RuntimeWriteException  # type: ignore[import-not-found]
@@ -84,4 +87,13 @@ def main(address: str, device: str, p4info: str, config: str) -> None:
     print("done")
 
 
+def end(*error: Any) -> None:
+    """Say what went wrong and go: the shell's threads would wait for ever."""
+    traceback.print_exception(*error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
+
+
+sys.excepthook = end
 main(*sys.argv[1:])
