@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sdnblock.block import Action
+from sdnblock.detect.asked import Asked
 from sdnblock.detect.bindings import Aor, Binding, aor_of
 from sdnblock.detect.detector import Detector, Shared, Sort
 from sdnblock.detect.finding import Finding
@@ -89,7 +90,7 @@ class Unregister(Detector):
                 known.tries.pop(aor, None)
             if _user(outcome) == aor[0]:
                 return ()  # the owner, wherever he is
-        if not _removes(outcome):
+        if not removes(outcome.asked):
             return ()
         owners = self._bindings.of(aor, outcome.time)
         if owners is None or site_of(outcome.remote) in owners:
@@ -152,8 +153,8 @@ class Unregister(Detector):
         )  # fmt: skip
 
 
-def _removes(outcome: Outcome) -> bool:
-    asked = outcome.asked
+def removes(asked: Asked) -> bool:
+    """Whether a REGISTER takes bindings away (RFC 3261, 10.2.2)."""
     for contact in asked.contacts:
         expires = expires_of(contact) or asked.expires_text.strip()
         if expires and not expires.strip("0"):

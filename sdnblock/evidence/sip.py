@@ -15,16 +15,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from sdnblock.evidence.once import once
 from sdnblock.evidence.sip_values import (
     Address,
     Digest,
     branch_of,
-    expires_of,
     parse_address,
     parse_contacts,
     parse_digest,
@@ -77,32 +74,62 @@ _SINGULAR: Final = frozenset(
 )  # fmt: skip
 """What is another in nearly every message, so that there is no use in remembering it."""
 
-Line = tuple[str, str] | None
-"""Name and value of a header; None for a line that does not matter."""
+Line = tuple[str, str]
+"""Name and value of a header; the name is empty for a line that does not matter."""
 _KNOWN: Final = 8192
 """Lines that are remembered, and first lines."""
 _KNOWN_LENGTH: Final = 256
-_NEW: Final = ("", "")
+_NOTHING: Final = ("", "")
 _lines: Final[dict[str, Line]] = {}
 _first_lines: Final[dict[bytes, tuple[str, str, int]]] = {}
 """Method, URI and status."""
 
 
-@dataclass  # frozen, it would take three times as long to make
 class SipMessage:
     """One message. ``method`` is empty for a response, ``status`` 0 for a request."""
 
-    method: str
-    uri: str
-    status: int
-    fields: dict[str, str] = field(repr=False)
-    """The first value of each header, by its full name in small letters."""
-    repeated: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    """Name and value of those that came again."""
-    junk: int = 0
-    """Bytes before the first line, leading line ends not counted."""
-    head: int = 0
-    """Bytes of all before the body."""
+    __slots__ = ("_credentials", "fields", "head", "junk", "method", "repeated", "status", "uri")
+
+    def __init__(
+        self,
+        method: str,
+        uri: str,
+        status: int,
+        fields: dict[str, str],
+        repeated: tuple[tuple[str, str], ...] = (),
+        junk: int = 0,
+        head: int = 0,
+    ) -> None:
+        self.method = method
+        self.uri = uri
+        self.status = status
+        self.fields = fields
+        """The first value of each header, by its full name in small letters."""
+        self.repeated = repeated
+        """Name and value of those that came again."""
+        self.junk = junk
+        """Bytes before the first line, leading line ends not counted."""
+        self.head = head
+        """Bytes of all before the body."""
+        self._credentials: list[Digest] | None = None
+
+    def __repr__(self) -> str:
+        return f"SipMessage({self.method!r}, {self.uri!r}, {self.status})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SipMessage):
+            return NotImplemented
+        return (
+            self.method == other.method
+            and self.uri == other.uri
+            and self.status == other.status
+            and self.fields == other.fields
+            and self.repeated == other.repeated
+            and self.junk == other.junk
+            and self.head == other.head
+        )
+
+    __hash__ = None  # type: ignore[assignment]
 
     def first(self, name: str) -> str:
         """A header's first value, empty if there is none."""
@@ -197,37 +224,26 @@ class SipMessage:
         credentials = self.credentials
         return credentials[0] if credentials else None
 
-    @once
+    @property
     def credentials(self) -> list[Digest]:
         """Every credential that a request carries: one for each realm that asked."""
+        found = self._credentials
+        if found is None:
+            found = self._credentials = self._read_credentials()
+        return found
+
+    def _read_credentials(self) -> list[Digest]:
         get = self.fields.get
         values: Sequence[str | None] = (get("authorization"), get("proxy-authorization"))
         if self.repeated:
             values = (*self.values("authorization"), *self.values("proxy-authorization"))
         return [digest for value in values if value and (digest := parse_digest(value)) is not None]
 
-    @once
-    def challenge(self) -> Digest | None:
-        """The challenge that a response carries, if any."""
-        return parse_digest(self.first("www-authenticate") or self.first("proxy-authenticate"))
-
     @property
     def session_expires(self) -> int:
         """Seconds after which the session ends unless it is refreshed (RFC 4028); 0: for ever."""
         text = self.first("session-expires").partition(";")[0].strip()
         return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 0
-
-    @once
-    def removes_binding(self) -> bool:
-        """Whether a REGISTER takes bindings away (RFC 3261, 10.2.2)."""
-        if self.method != "REGISTER" or not self.contacts:
-            return False
-        default = self.first("expires").strip()
-        for contact in self.contacts:
-            expires = expires_of(contact) or default
-            if expires and not expires.lstrip("0"):
-                return True
-        return False
 
 
 @lru_cache(maxsize=4096)
@@ -295,10 +311,8 @@ def _read_head(
     repeated: tuple[tuple[str, str], ...] = ()
     known = _lines.get
     for text in head.split("\n"):
-        line = known(text, _NEW)
+        line = known(text)
         if line is None:
-            continue
-        if line is _NEW:
             name, colon, rest = text.partition(":")
             key = _NAMES.get(name)
             if key is None or not colon:
@@ -310,7 +324,7 @@ def _read_head(
                 small = name.rstrip(" \t")
                 key = _KEYS.get(small.lower()) if colon and small.isascii() else None
                 if key is None:
-                    _remember(text, None)
+                    _remember(text, _NOTHING)
                     continue
             value = rest.lstrip(" \t").rstrip()
             if len(value) > MAX_VALUE or "\r" in value:
@@ -319,6 +333,8 @@ def _read_head(
                 _remember(text, (key, value))
         else:
             key, value = line
+            if not key:
+                continue
         if key not in fields:
             fields[key] = value
         elif len(repeated) < _REPEATED:

@@ -181,13 +181,12 @@ def _bounded(message: SipMessage, size: int) -> None:
     texts = [message.call_id, message.user_agent, message.from_tag, message.to_tag, message.branch]
     texts += [text for each in (message.from_, message.to, message.request_uri) if each
               for text in (each.user, each.host)]  # fmt: skip
-    for digest in (*message.credentials, message.authorization, message.challenge):
+    for digest in (*message.credentials, message.authorization):
         texts += [] if digest is None else [digest.scheme, *digest.parameters.values()]
     assert all(len(text) <= MAX_VALUE + 2 for text in texts)
     assert -1 <= message.cseq[0] < 10**10
     assert 0 <= message.content_length < 10**10
     assert message.session_expires >= 0
-    assert isinstance(message.removes_binding, bool)
     assert sum(map(len, message.contacts)) <= sum(map(len, values))
 
 
