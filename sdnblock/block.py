@@ -4,8 +4,8 @@ A *target* is what is matched: a :class:`Source` (one host address), a
 :class:`Prefix`, or a :class:`Flow` (protocol, source and destination address
 and port). Addresses are held as packed network-order bytes (4 for IPv4, 16 for
 IPv6): that is what switches match, and it keeps a hundred thousand of them
-small. ``str(target)`` is the canonical text, the member stored in Redis;
-``parse_target(str(t)) == t`` always.
+small; and they are tuples, whose hash costs little. ``str(target)`` is the
+canonical text, the member stored in Redis; ``parse_target(str(t)) == t`` always.
 
 IPv6 text follows RFC 5952. An IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2)
 names the IPv4 host. A full-length prefix is its host.
@@ -17,8 +17,7 @@ import enum
 import math
 import re
 import socket
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sdnblock.errors import TargetError
 
@@ -56,8 +55,7 @@ class Action(enum.Enum):
     __hash__ = object.__hash__
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """One host address."""
 
     address: bytes
@@ -71,8 +69,7 @@ class Source:
         return format_address(self.address)
 
 
-@dataclass(frozen=True, slots=True)
-class Prefix:
+class Prefix(NamedTuple):
     """A CIDR prefix shorter than a host; bits beyond ``length`` are zero."""
 
     address: bytes
@@ -87,8 +84,7 @@ class Prefix:
         return f"{format_address(self.address)}/{self.length}"
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(NamedTuple):
     """A 4-tuple and its protocol, in the direction in which packets reach us."""
 
     protocol: int

@@ -61,7 +61,6 @@ class Plan:
     def blocks_changed(self, changed: Iterable[Target]) -> set[Target]:
         """Targets whose entry may differ, after the own actions of ``changed`` did."""
         result = set(changed)
-        covers: set[Target] = set()
         for target in result:
             own = self._blocks.action(target)
             if own is None or own is _STRONGEST:
@@ -72,10 +71,8 @@ class Plan:
                 self._index(target, own is not None)
             elif isinstance(target, Flow):
                 self._index_flow(target, own is not None)
-            if not isinstance(target, Flow):
-                covers.add(target)
-        if covers:
-            result |= self._covered_by(covers)
+        if self._weak:
+            result |= self._covered_by({each for each in result if not isinstance(each, Flow)})
         return result
 
     def allow_changed(self, changed: Iterable[Source | Prefix]) -> set[Target]:

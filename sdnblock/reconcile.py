@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from sdnblock.block import Action, Flow, Prefix, Source, Target
+from sdnblock.block import Action, Prefix, Source, Target
 from sdnblock.blocklist.allow import AllowView
 from sdnblock.switches.driver import (
     AllowChange,
@@ -32,20 +33,19 @@ from sdnblock.switches.driver import (
     FailureKind,
     Installed,
     Op,
+    TableKey,
     TableKind,
+    allow_table_of,
+    table_of,
 )
 
-Table = tuple[TableKind, int]
 Wanted = Callable[[Target], Action | None]
 Rank = Callable[[Target], int]
 
-_KINDS: Final = {Source: TableKind.SOURCE, Prefix: TableKind.PREFIX, Flow: TableKind.FLOW}
 _WORST_RANK: Final = 2
-
-
-def table_of(target: Target) -> Table:
-    """The table that a target's entry is in."""
-    return _KINDS[type(target)], target.family
+# To look a member of an enumeration up takes as long as the rest of a step.
+_LIMIT: Final = Action.LIMIT
+_INSERT, _DELETE = Op.INSERT, Op.DELETE
 
 
 @dataclass
@@ -69,14 +69,14 @@ class Ledger:
         self._wanted = wanted
         self._rank = rank
         self._allowed = allowed
-        self._room: dict[Table, int] = {}
+        self._room: dict[TableKey, int] = {}
         self._limiters = 0
-        self._held: dict[Table, int] = {}
+        self._held: dict[TableKey, int] = {}
         self._limited = 0
         # None: something is there, but we do not know what.
         self.blocks: dict[Target, Action | None] = {}
         self.allows: set[Source | Prefix] = set()
-        self.unplaced: dict[Table, set[Target]] = {}
+        self.unplaced: dict[TableKey, set[Target]] = {}
         self.refused: dict[Target, str] = {}
         # Allowlist entries that the switch could not take: blocks must keep off them.
         self._withheld = AllowView()
@@ -113,9 +113,9 @@ class Ledger:
     def correct_allows(self, allows: set[Source | Prefix]) -> None:
         """The switch was seen to hold these allow entries."""
         for prefix in self.allows - allows:
-            self._take((TableKind.ALLOW, prefix.family), -1)
+            self._take(allow_table_of(prefix), -1)
         for prefix in allows - self.allows:
-            self._take((TableKind.ALLOW, prefix.family), 1)
+            self._take(allow_table_of(prefix), 1)
         self.allows = set(allows)
 
     def __len__(self) -> int:
@@ -138,6 +138,14 @@ class Ledger:
             return None
         self._kept_off.discard(target)
         return action
+
+    def fits(self, wanted: Mapping[Target, Action | None]) -> bool:
+        """Whether there is room for all of these, so that their order does not matter."""
+        coming = Counter(table_of(target) for target, action in wanted.items() if action)
+        limited = sum(action is Action.LIMIT for action in wanted.values())
+        return limited <= self._limiters and all(
+            count <= self._room.get(table, 0) for table, count in coming.items()
+        )
 
     def propose(self, targets: Iterable[Target], with_allows: bool) -> Proposal:
         """Changes for ``targets``, and for the whole allowlist if ``with_allows``."""
@@ -163,6 +171,16 @@ class Ledger:
                 self._insert(target, table, wanted, room, now, out, later)
         stages = (allow_room, allow_in, now, out, later, allow_out)
         return Proposal([stage for stage in stages if stage])
+
+    def has_room(self, stage: Iterable[Change], more: int) -> bool:
+        """Whether there is room for ``more`` of the same kinds beside ``stage``, which is being
+        written and not recorded yet."""
+        blocks = [change for change in stage if isinstance(change, BlockChange)]
+        coming = Counter(table_of(change.target) for change in blocks)
+        limited = sum(change.action is Action.LIMIT for change in blocks)
+        return (not limited or self._limiters >= limited + more) and all(
+            self._room.get(table, 0) >= count + more for table, count in coming.items()
+        )
 
     def record(self, stage: list[Change], failures: list[Failure]) -> set[Target]:
         """Note how a stage went; returns targets to look at again."""
@@ -205,7 +223,7 @@ class Ledger:
         return early, incoming, outgoing
 
     def _record_allow(self, change: AllowChange, failure: Failure | None) -> set[Target]:
-        prefix, table = change.prefix, (TableKind.ALLOW, change.prefix.family)
+        prefix, table = change.prefix, allow_table_of(change.prefix)
         inserted = change.op is Op.INSERT
         if failure is None or failure.kind is (FailureKind.EXISTS if inserted else _GONE):
             if inserted and prefix not in self.allows:
@@ -246,17 +264,17 @@ class Ledger:
     def _insert(
         self,
         target: Target,
-        table: Table,
+        table: TableKey,
         wanted: Action,
         room: _Room,
         now: list[Change],
         out: list[Change],
         later: list[Change],
     ) -> None:
-        if wanted is Action.LIMIT and room.limiters <= 0:
+        if wanted is _LIMIT and room.limiters <= 0:
             self._unplace(target)
             return
-        change = BlockChange(Op.INSERT, target, wanted)
+        change = BlockChange(_INSERT, target, wanted)
         if room.tables.get(table, 0) > 0:
             room.tables[table] -= 1
             now.append(change)
@@ -270,10 +288,10 @@ class Ledger:
         else:
             self._unplace(target)
             return
-        if wanted is Action.LIMIT:
+        if wanted is _LIMIT:
             room.limiters -= 1
 
-    def _victim(self, table: Table, target: Target, out: list[Change]) -> Target | None:
+    def _victim(self, table: TableKey, target: Target, out: list[Change]) -> Target | None:
         """An entry that matters less than ``target`` and can give up its place."""
         mine = self._rank(target)
         if mine >= _WORST_RANK:
@@ -292,7 +310,7 @@ class Ledger:
 
     def _done(self, change: BlockChange) -> set[Target]:
         target, table = change.target, table_of(change.target)
-        if change.op is Op.DELETE:
+        if change.op is _DELETE:
             self._remove(target)
             return self._candidates(table)
         self._put(target, change.action)
@@ -321,7 +339,8 @@ class Ledger:
             self._take(table_of(target), 1)
         before = self.blocks.get(target)
         self.blocks[target] = action
-        self._limit((action is Action.LIMIT) - (before is Action.LIMIT))
+        if action is not before:
+            self._limit((action is _LIMIT) - (before is _LIMIT))
 
     def _remove(self, target: Target) -> None:
         """``target`` has no entry."""
@@ -329,7 +348,7 @@ class Ledger:
             self._take(table_of(target), -1)
             self._limit(-(self.blocks.pop(target) is Action.LIMIT))
 
-    def _candidates(self, table: Table) -> set[Target]:
+    def _candidates(self, table: TableKey) -> set[Target]:
         """Unplaced targets for the room there is now, those that matter most."""
         waiting = self.unplaced.get(table)
         room = self._room.get(table, 0)
@@ -340,14 +359,14 @@ class Ledger:
     def _unplace(self, target: Target) -> None:
         self.unplaced.setdefault(table_of(target), set()).add(target)
 
-    def _forget(self, table: Table, target: Target) -> None:
+    def _forget(self, table: TableKey, target: Target) -> None:
         waiting = self.unplaced.get(table)
         if waiting is not None:
             waiting.discard(target)
             if not waiting:
                 del self.unplaced[table]
 
-    def _take(self, table: Table, places: int) -> None:
+    def _take(self, table: TableKey, places: int) -> None:
         self._room[table] = self._room.get(table, 0) - places
         self._held[table] = self._held.get(table, 0) + places
 
@@ -363,9 +382,9 @@ _GONE: Final = FailureKind.MISSING
 class _Room:
     """Places left while a proposal is made; ``freed`` are those of entries to be deleted."""
 
-    tables: dict[Table, int]
+    tables: dict[TableKey, int]
     limiters: int
-    freed: dict[Table, int] = field(default_factory=dict)
+    freed: dict[TableKey, int] = field(default_factory=dict)
 
 
 def _length(prefix: Source | Prefix) -> int:

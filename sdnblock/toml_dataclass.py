@@ -14,7 +14,7 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sdnblock.block import NEVER, Action, Prefix, Source, parse_action, parse_prefix
+from sdnblock.block import NEVER, Action, parse_action, parse_prefix
 from sdnblock.toml_table import Table
 
 S = TypeVar("S")
@@ -68,7 +68,7 @@ def _read(
 
 
 def _read_tuple(table: Table, key: str, kind: Any, default: Any, parse: Any) -> Any:
-    if dataclasses.is_dataclass(kind) and kind not in (Source, Prefix):
+    if dataclasses.is_dataclass(kind):
         rows = table.tables(key)
         return tuple(read_dataclass(row, typing.cast("type[Any]", kind)) for row in rows) or default
     texts = table.strings(key, None)

@@ -11,14 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdnblock.block import Action, Flow, Prefix, Source, Target
-from sdnblock.switches.driver import Op, TableKind
+from sdnblock.switches.driver import Op, TableKind, allow_table_of, table_of
 from sdnblock.switches.p4runtime import values
 from sdnblock.switches.p4runtime.codec import (
     ALLOW_TABLES,
     BLOCK_TABLES,
     ForeignEntry,
-    allow_table_of,
-    table_of,
 )
 from tests import p4runtime_kit as kit
 

@@ -12,7 +12,7 @@ from sdnblock.blocklist.allow import AllowView
 from sdnblock.blocklist.claims import ClaimKey
 from sdnblock.blocklist.view import BlockView
 from sdnblock.plan import Plan
-from sdnblock.reconcile import Ledger, table_of
+from sdnblock.reconcile import Ledger
 from sdnblock.switches.driver import (
     AllowChange,
     BlockChange,
@@ -23,6 +23,7 @@ from sdnblock.switches.driver import (
     Installed,
     Op,
     TableKind,
+    table_of,
 )
 from tests.test_plan import prefixes, steps, targets
 

@@ -8,7 +8,7 @@ them, :func:`printable` makes them safe to show.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sdnblock.block import Action, Prefix, Source, Target, parse_prefix, parse_target
 from sdnblock.errors import TargetError
@@ -19,8 +19,7 @@ MAX_MEMBER: Final = 256
 _SHOWN: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimKey:
+class ClaimKey(NamedTuple):
     """Who asks for what: one sorted set in Redis."""
 
     origin: str

@@ -101,8 +101,11 @@ class _Nets:
 
     def touched(self, net: _Net) -> str | None:
         """The line about the first of the prefixes that shares an address with ``net``."""
+        address, length = net
+        if length >= 8 and (len(address), address[0]) not in self._by_byte:
+            return None  # as nearly always
         for byte in _first_bytes(net):
-            for other, line in self._by_byte.get((len(net[0]), byte), ()):
+            for other, line in self._by_byte.get((len(address), byte), ()):
                 if overlaps(other, net):
                     return line
         return None

@@ -117,8 +117,13 @@ class BlockView:
 
     def action(self, target: Target) -> Action | None:
         """The strongest action that any live claim asks for ``target``; None: not blocked."""
+        holders = self._holders.get(target)
+        if holders is None:
+            return None
+        if isinstance(holders, ClaimKey):  # as nearly always
+            return holders.action
         strongest: Action | None = None
-        for key in _each(self._holders.get(target, ())):
+        for key in holders:
             if strongest is None or key.action.strength > strongest.strength:
                 strongest = key.action
         return strongest
@@ -179,4 +184,4 @@ class BlockView:
 
 
 def _each(holders: _Holders | tuple[()]) -> tuple[ClaimKey, ...]:
-    return holders if isinstance(holders, tuple) else (holders,)
+    return (holders,) if isinstance(holders, ClaimKey) else holders

@@ -9,12 +9,14 @@ import asyncio
 import itertools
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final
 
 from sdnblock.block import Action, Target
 from sdnblock.blocklist.steady import stop
 from sdnblock.controller.backoff import Backoff, Pace
+from sdnblock.controller.flight import Flight
 from sdnblock.controller.hub import Hub
 from sdnblock.controller.slices import Slices
 from sdnblock.errors import SwitchError
@@ -37,6 +39,8 @@ _MOST_URGENT: Final = 256
 """A change that affects more targets is none that could be urgent."""
 _PART: Final = 100
 """Targets compared before the loop goes on."""
+_TURNS: Final = 6
+"""Turns of the loop after which a write has been encoded and sent."""
 _LOOK_EVERY: Final = 1.0
 """Seconds after which an idle session makes sure that it still stands."""
 _DISTURBED: Final = 0.5
@@ -63,9 +67,13 @@ class Session:
         self._adopt = adopt
         self._resync_interval = resync_interval
         self._urgent: dict[Target, None] = {}
-        self._bulk: dict[Target, None] = {}
+        # Ordered: of a dict whose beginning is gone, the next ones take long to find.
+        self._bulk: OrderedDict[Target, None] = OrderedDict()
         self._slices = Slices()
+        self._flight: Flight | None = None
         self._allows_dirty = False
+        self._begun = False
+        """Whether the ledger is about the session that there is now."""
         self._wake = asyncio.Event()
         self._alarms: dict[str, int] = {}
         self.reinserted: set[Target] = set()
@@ -81,17 +89,18 @@ class Session:
 
     def look_at(self, targets: set[Target], allowlist_changed: bool, urgent: bool) -> None:
         """These targets may differ from the plan now; urgent ones come before all others."""
-        if urgent and len(targets) <= _MOST_URGENT:
-            self._hurry(targets)
-        else:
-            self._bulk.update(dict.fromkeys(targets))
-        self._allows_dirty |= allowlist_changed
+        if self._begun:  # before, all of the plan is going to be looked at
+            if urgent and len(targets) <= _MOST_URGENT:
+                self._hurry(targets)
+            else:
+                self._bulk.update(dict.fromkeys(targets))
+            self._allows_dirty |= allowlist_changed
         self._wake.set()
 
     @property
     def busy(self) -> bool:
         """Whether more waits to be written than is usual."""
-        return len(self._bulk) > _PART
+        return len(self._bulk) > _PART or (self._begun and not self.connected.is_set())
 
     def _hurry(self, targets: Iterable[Target]) -> None:
         for target in targets:
@@ -120,6 +129,7 @@ class Session:
 
     async def _hold(self) -> None:
         """One session, from connect to the loss of the switch, which it raises."""
+        self._begun = False
         await self.driver.connect()
         await self._compare()
         self.connected.set()
@@ -146,9 +156,9 @@ class Session:
             await self._look_again()
         else:
             await self._begin()
-        targets = await self._differing()
-        capacity = self.driver.capacity.tables
-        if len(self._hub.blocks) > min(capacity.values(), default=0):
+        wanted = await self._differing()
+        targets = list(wanted)
+        if not self.ledger.fits(wanted):
             targets.sort(key=self._hub.rank)
         self._bulk.update(dict.fromkeys(targets))
         await self._write_pending()
@@ -166,6 +176,7 @@ class Session:
         self._urgent.clear()
         self._bulk.clear()
         self._allows_dirty = True
+        self._begun = True
 
     async def _look_again(self) -> None:
         """The switch should hold what we wrote: where it does not, the ledger has to know.
@@ -218,17 +229,18 @@ class Session:
         else:
             await asyncio.sleep(0)
 
-    async def _differing(self) -> list[Target]:
-        """Targets whose entry is not the plan's; the loop goes on meanwhile."""
+    async def _differing(self) -> dict[Target, Action | None]:
+        """Targets whose entry is not the plan's, and what that is; the loop goes on meanwhile."""
         blocks, action = self.ledger.blocks, self._hub.plan.action
-        found = []
+        found = {}
         every = itertools.chain(list(blocks), list(self._hub.plan.targets()))
         for number, target in enumerate(every, 1):
-            if blocks.get(target) is not action(target):
-                found.append(target)
+            wanted = action(target)
+            if blocks.get(target) is not wanted:
+                found[target] = wanted
             if number % _PART == 0:
                 await self._turn()
-        return list(dict.fromkeys(found))
+        return found
 
     @property
     def _hurried(self) -> bool:
@@ -237,51 +249,109 @@ class Session:
     async def _write_pending(self) -> None:
         """Write until nothing is pending."""
         self._wake.clear()
-        while self._hurried or self._bulk:
-            await self._write_next(self._urgent or self._bulk)
+        try:
+            while self._hurried or self._bulk or self._flight is not None:
+                if self._bulk and not self._hurried:
+                    await self._write_ahead()
+                    continue
+                await self._land()
+                if self._hurried:
+                    await self._write_next(self._urgent)
+        finally:
+            flight, self._flight = self._flight, None
+            if flight is not None:
+                await stop(flight.task)
         self.last_sync = time.time()
         self._alarm()
 
     async def _write_next(self, queue: dict[Target, None]) -> None:
         """The next few of ``queue``, and allow entries where they changed."""
         with_allows, self._allows_dirty = self._allows_dirty, False
-        targets = list(itertools.islice(queue, self._slices.size))
-        for target in targets:
-            del queue[target]
         try:
-            await self._write(self.ledger.propose(targets, with_allows))
+            await self._write(self.ledger.propose(self._take(queue), with_allows))
         except SwitchLost:
             self._allows_dirty |= with_allows
             raise
 
+    async def _write_ahead(self) -> None:
+        """The next few of the bulk, made ready while the switch works on those before."""
+        targets = self._take(self._bulk)
+        before = self._flight
+        if before is not None and (
+            before.touches(targets) or not self.ledger.has_room(before.stage, len(targets))
+        ):
+            await self._land()
+        proposal = self.ledger.propose(targets, with_allows=False)
+        before, failures = self._flight, []
+        if before is not None:
+            failures = await before.task
+            self._flight = None
+        late = self._hurried
+        if not late and len(proposal.stages) == 1:
+            self._flight = Flight(proposal.stages[0], self._put)
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+        if before is not None:
+            self._settle(before.stage, failures)
+        if late:
+            self._bulk.update(dict.fromkeys(targets))
+        elif self._flight is None:
+            await self._write(proposal)
+
+    async def _land(self) -> None:
+        """Wait for what is under way."""
+        if self._flight is not None:
+            stage, failures = self._flight.stage, await self._flight.task
+            self._flight = None
+            self._settle(stage, failures)
+
+    def _take(self, queue: dict[Target, None]) -> list[Target]:
+        targets = list(itertools.islice(queue, self._slices.size))
+        for target in targets:
+            del queue[target]
+        return targets
+
     async def _write(self, proposal: Proposal) -> None:
         for number, stage in enumerate(proposal.stages):
-            began = time.monotonic()
-            if self._written is not None:
-                self._written.note(stage)
-            self.inserting = _insertions(stage)
-            failures: list[Failure] = []
-            try:
-                failures = await self.driver.write(stage)
-            finally:  # also in doubt: what was not there before counts from zero
-                refused = {id(failure.change) for failure in failures}
-                self.reinserted |= _insertions(c for c in stage if id(c) not in refused)
-                self.inserting = set()
-            self._slices.took(len(stage), time.monotonic() - began)
-            again = self.ledger.record(stage, failures)
-            if not again:
-                continue
-            if len(again) <= _MOST_URGENT:
-                self._hurry(again)
-            else:
-                self._bulk.update(dict.fromkeys(again))
-            if isinstance(stage[0], AllowChange) and stage[0].op is Op.INSERT and failures:
+            failures = await self._put(stage)
+            again = self._settle(stage, failures)
+            if (
+                again
+                and isinstance(stage[0], AllowChange)
+                and stage[0].op is Op.INSERT
+                and failures
+            ):
                 # An allow entry did not go in: what was proposed after it is void.
                 for later in proposal.stages[number + 1 :]:
                     for change in later:
                         if isinstance(change, BlockChange):
                             self._hurry([change.target])
                 return
+
+    async def _put(self, stage: list[Change]) -> list[Failure]:
+        """Write one stage; what failed."""
+        began = time.monotonic()
+        if self._written is not None:
+            self._written.note(stage)
+        self.inserting = _insertions(stage)
+        failures: list[Failure] = []
+        try:
+            failures = await self.driver.write(stage)
+        finally:  # also in doubt: what was not there before counts from zero
+            refused = {id(failure.change) for failure in failures}
+            self.reinserted |= _insertions(c for c in stage if id(c) not in refused)
+            self.inserting = set()
+        self._slices.took(len(stage), time.monotonic() - began)
+        return failures
+
+    def _settle(self, stage: list[Change], failures: list[Failure]) -> set[Target]:
+        """Note how a stage went; the targets that are looked at again."""
+        again = self.ledger.record(stage, failures)
+        if len(again) <= _MOST_URGENT:
+            self._hurry(again)
+        else:
+            self._bulk.update(dict.fromkeys(again))
+        return again
 
     def _alarm(self) -> None:
         """Say once, and again when it changes, what could not be enforced."""

@@ -22,9 +22,9 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
-from sdnblock.block import Action, Prefix, Source, Target
+from sdnblock.block import Action, Flow, Prefix, Source, Target
 from sdnblock.errors import SwitchError
 from sdnblock.evidence.events import SwitchEvidence
 
@@ -47,6 +47,29 @@ class TableKind(enum.Enum):
     __hash__ = object.__hash__  # as for Action
 
 
+TableKey = tuple[TableKind, int]
+"""A table: its kind, and the address family 4 or 6."""
+
+_TABLES: Final[dict[type[Target], dict[int, TableKey]]] = {
+    type_: {4: (kind, 4), 16: (kind, 6)}
+    for type_, kind in (
+        (Source, TableKind.SOURCE), (Prefix, TableKind.PREFIX), (Flow, TableKind.FLOW),
+    )
+}  # fmt: skip
+"""By type and length of address."""
+
+
+def table_of(target: Target) -> TableKey:
+    """The table that holds the entry of a blocked target."""
+    address = target.source if isinstance(target, Flow) else target.address
+    return _TABLES[type(target)][len(address)]
+
+
+def allow_table_of(prefix: Source | Prefix) -> TableKey:
+    """The table that holds an allowlist entry."""
+    return TableKind.ALLOW, prefix.family
+
+
 @dataclass(frozen=True, slots=True)
 class Capacity:
     """How many entries a switch can hold: by (table kind, family 4 or 6), and limiters.
@@ -55,7 +78,7 @@ class Capacity:
     (P4 meter cells, OpenFlow meters), over all tables.
     """
 
-    tables: dict[tuple[TableKind, int], int]
+    tables: dict[TableKey, int]
     limiters: int
 
 
@@ -67,8 +90,7 @@ class Op(enum.Enum):
     DELETE = "delete"
 
 
-@dataclass(frozen=True, slots=True)
-class BlockChange:
+class BlockChange(NamedTuple):
     """Insert, modify or delete the entry of a blocked target.
 
     ``action`` is the wanted action; for DELETE it is ignored.
@@ -79,8 +101,7 @@ class BlockChange:
     action: Action
 
 
-@dataclass(frozen=True, slots=True)
-class AllowChange:
+class AllowChange(NamedTuple):
     """Insert or delete an allowlist entry (MODIFY is not used)."""
 
     op: Op

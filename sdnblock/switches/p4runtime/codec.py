@@ -14,12 +14,9 @@ from finsy.proto import p4r
 
 from sdnblock.block import PROTOCOLS, Action, Flow, Prefix, Source, Target
 from sdnblock.errors import SwitchError
-from sdnblock.switches.driver import Capacity, Op, TableKind
+from sdnblock.switches.driver import Capacity, Op, TableKey, TableKind, allow_table_of, table_of
 from sdnblock.switches.p4runtime.schema import Schema, Table
 from sdnblock.switches.p4runtime.values import BadValue, encode, number, shortest, widen
-
-TableKey = tuple[TableKind, int]
-"""A table of ours: its kind and address family (4 or 6)."""
 
 UPDATE_TYPES: Final = {
     Op.INSERT: p4r.Update.INSERT,
@@ -33,7 +30,6 @@ BLOCK_TABLES: Final[tuple[TableKey, ...]] = tuple(
 )
 ALLOW_TABLES: Final[tuple[TableKey, ...]] = ((TableKind.ALLOW, 4), (TableKind.ALLOW, 6))
 
-_KINDS: Final = {Source: TableKind.SOURCE, Prefix: TableKind.PREFIX, Flow: TableKind.FLOW}
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 _PROTOCOLS: Final = frozenset(PROTOCOLS.values())
 
@@ -46,16 +42,6 @@ class Updates(Protocol):
     """``WriteRequest.updates``, as far as it is used: appends an empty update."""
 
     def add(self) -> p4r.Update: ...
-
-
-def table_of(target: Target) -> TableKey:
-    """The table that holds the entry of a blocked target."""
-    return _KINDS[type(target)], target.family
-
-
-def allow_table_of(prefix: Source | Prefix) -> TableKey:
-    """The table that holds an allowlist entry."""
-    return TableKind.ALLOW, prefix.family
 
 
 class Codec:

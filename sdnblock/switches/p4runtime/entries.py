@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from finsy.proto import p4r, rpc_code
 
@@ -19,17 +19,13 @@ from sdnblock.switches.driver import (
     FailureKind,
     Installed,
     Op,
-    target_of,
-)
-from sdnblock.switches.p4runtime.channel import MAX_UPDATES
-from sdnblock.switches.p4runtime.codec import (
-    ALLOW_TABLES,
-    BLOCK_TABLES,
-    ForeignEntry,
     TableKey,
     allow_table_of,
     table_of,
+    target_of,
 )
+from sdnblock.switches.p4runtime.channel import MAX_UPDATES
+from sdnblock.switches.p4runtime.codec import ALLOW_TABLES, BLOCK_TABLES, ForeignEntry
 from sdnblock.switches.p4runtime.errors import failure_kind, failure_text
 from sdnblock.switches.p4runtime.limiters import Limiters
 from sdnblock.switches.p4runtime.meters import LimitMeters
@@ -39,6 +35,8 @@ from sdnblock.switches.p4runtime.snapshot import Snapshot
 from sdnblock.switches.settings import SwitchSettings
 
 T = TypeVar("T")
+
+_LIMIT: Final = Action.LIMIT  # to look a member up takes as long as all the rest
 
 _log = logging.getLogger(__name__)
 
@@ -234,8 +232,8 @@ class Entries:
         refused: dict[Target, tuple[FailureKind, str]] = {}
         fresh: list[Target] = []
         given: set[Target] = set()
-        for change in changes:
-            if not _limits(change) or self._limiters.cell(change.target) is not None:
+        for change in filter(_limits, changes):
+            if self._limiters.cell(change.target) is not None:
                 continue
             if self._limiters.allocate(change.target) is None:
                 refused[change.target] = (
@@ -337,7 +335,7 @@ def _unguarded(blocks: Sequence[BlockChange], failures: list[Failure]) -> Sequen
 
 def _limits(change: BlockChange) -> bool:
     """Whether a change leaves its target limited."""
-    return change.op is not Op.DELETE and change.action is Action.LIMIT
+    return change.action is _LIMIT and change.op is not Op.DELETE
 
 
 def _table_of(change: Change) -> TableKey:

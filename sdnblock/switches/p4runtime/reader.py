@@ -17,16 +17,16 @@ from finsy.proto import p4r
 from sdnblock.artifacts import BMV2_JSON, TOFINO_P4INFO, XDP_OBJECT
 from sdnblock.block import Action, Target
 from sdnblock.errors import SdnblockError, SwitchError
-from sdnblock.switches.driver import Capacity, Installed, Op, TableKind
-from sdnblock.switches.p4runtime.channel import open_channel
-from sdnblock.switches.p4runtime.codec import (
-    ALLOW_TABLES,
-    BLOCK_TABLES,
-    Codec,
-    ForeignEntry,
+from sdnblock.switches.driver import (
+    Capacity,
+    Installed,
+    Op,
     TableKey,
+    TableKind,
     table_of,
 )
+from sdnblock.switches.p4runtime.channel import open_channel
+from sdnblock.switches.p4runtime.codec import ALLOW_TABLES, BLOCK_TABLES, Codec, ForeignEntry
 from sdnblock.switches.p4runtime.counters import read_packet_counters
 from sdnblock.switches.p4runtime.errors import plain
 from sdnblock.switches.p4runtime.pipeline import load_pipeline
