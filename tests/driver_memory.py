@@ -17,7 +17,9 @@ from sdnblock.switches.driver import (
     Installed,
     Op,
     Status,
+    TableKey,
     TableKind,
+    table_of,
 )
 
 ROOMY = Capacity({(kind, family): 100_000 for kind in TableKind for family in (4, 6)}, 1000)
@@ -35,6 +37,7 @@ class MemoryDriver:
         self.known: tuple[Target, ...] = ()
         """Places that a reading passes even if nothing is there."""
         self.written: list[Sequence[Change]] = []
+        self.failures: list[Failure] = []
         self.before: Callable[[], Awaitable[None]] = self._pass
         """Awaited before a write is in force."""
         self.after: Callable[[], Awaitable[None]] = self._pass
@@ -68,6 +71,7 @@ class MemoryDriver:
         self.written.append(list(changes))
         await self.before()
         failures = [failure for change in changes if (failure := self._apply(change))]
+        self.failures += failures
         await self.after()
         return failures
 
@@ -95,6 +99,8 @@ class MemoryDriver:
                 self.allows.discard(change.prefix)
             return None
         there = change.target in self.blocks
+        if change.op is Op.INSERT and not there and self._full(table_of(change.target)):
+            return Failure(change, FailureKind.FULL, "full")
         if there is (change.op is Op.INSERT):
             kind = FailureKind.EXISTS if there else FailureKind.MISSING
             return Failure(change, kind, kind.value)
@@ -104,6 +110,12 @@ class MemoryDriver:
         else:
             self.blocks[change.target] = change.action
         return None
+
+    def _full(self, table: TableKey) -> bool:
+        size = self.capacity.tables[table]
+        if len(self.blocks) < size:
+            return False
+        return sum(table_of(each) == table for each in self.blocks) >= size
 
     async def _pass(self) -> None:
         pass

@@ -19,8 +19,17 @@ from sdnblock.controller.hub import Hub
 from sdnblock.controller.session import Session
 from sdnblock.controller.slices import Slices
 from sdnblock.detect.registry import NAMES
-from sdnblock.switches.driver import AllowChange, BlockChange, Driver, Installed, Op, SwitchLost
-from tests.driver_memory import MemoryDriver
+from sdnblock.switches.driver import (
+    AllowChange,
+    BlockChange,
+    Capacity,
+    Driver,
+    Installed,
+    Op,
+    SwitchLost,
+    TableKind,
+)
+from tests.driver_memory import ROOMY, MemoryDriver
 
 FEED, OPERATOR = ClaimKey("feed", Action.DROP), ClaimKey("operator", Action.DROP)
 ATTACKER = parse_target("203.0.113.7")
@@ -150,6 +159,110 @@ def test_any_interleaving_ends_at_the_same_table(
         assert there == wanted
 
     asyncio.run(run())
+
+
+_many = st.tuples(
+    st.sampled_from(["urgent", "bulk", "turn"]),
+    st.integers(0, 200),
+    st.integers(1, 150),
+    st.sampled_from([NEVER, NEVER, None]),
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(_many, max_size=12), st.integers(0, 6), st.integers(0, 6), st.integers(40, 400))
+def test_what_is_made_ready_while_a_write_is_under_way_neither_overfills_nor_forgets(
+    steps: list[tuple[str, int, int, float | None]], before: int, after: int, room: int
+) -> None:
+    """More than one write can take, so that one is made ready beside another."""
+
+    async def run() -> None:
+        driver, over = MemoryDriver(), hub()
+        driver.capacity = Capacity({**ROOMY.tables, (TableKind.SOURCE, 4): room}, 1000)
+        driver.before, driver.after = held_up(before), held_up(after)
+        wanted: set[Target] = set()
+        async with holding(driver, over) as session:
+            for lane, first, count, expires in steps:
+                if lane == "turn":
+                    await held_up(count)()
+                    continue
+                targets = list(map(host, range(first, first + count)))
+                put(over, targets, expires, urgent=lane == "urgent")
+                wanted = wanted - set(targets) if expires is None else wanted | set(targets)
+            await until(
+                lambda: (
+                    driver.blocks.keys() == session.ledger.blocks.keys()
+                    and driver.blocks.keys() <= wanted
+                    and len(driver.blocks) == min(room, len(wanted))
+                )
+            )
+        assert not driver.failures
+
+    asyncio.run(run())
+
+
+async def test_the_next_write_is_made_ready_while_the_switch_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    driver, over = MemoryDriver(), hub()
+    asked, begun, ended = 0, [], []
+    action = over.plan.action
+
+    def ask(target: Target) -> Action | None:
+        nonlocal asked
+        asked += 1
+        return action(target)
+
+    async def work() -> None:
+        begun.append(asked)
+        await held_up(20)()
+
+    async def end() -> None:
+        ended.append(asked)
+
+    monkeypatch.setattr(over.plan, "action", ask)
+    async with holding(driver, over):
+        driver.before, driver.after = work, end
+        put(over, map(host, range(2000)), NEVER, urgent=False)
+        await until(lambda: len(driver.blocks) == 2000)
+    meanwhile = [after - before for before, after in zip(begun, ended, strict=True)]
+    assert len(meanwhile) > 3
+    assert min(meanwhile[:-2]) > 0
+
+
+async def test_what_is_removed_while_its_write_is_under_way_is_deleted() -> None:
+    driver, over = MemoryDriver(), hub()
+    hosts = list(map(host, range(150)))
+
+    async def remove() -> None:
+        if hosts:
+            put(over, hosts[:1], None, urgent=False)
+            hosts.clear()
+        await held_up(20)()
+
+    async with holding(driver, over) as session:
+        driver.before = remove
+        put(over, hosts, NEVER, urgent=False)
+        await until(lambda: len(driver.blocks) == len(session.ledger.blocks) == 149)
+
+
+async def test_an_allow_entry_overtakes_what_has_been_made_ready() -> None:
+    driver, over = MemoryDriver(), hub()
+    around = parse_prefix("192.0.2.0/24")
+    told: list[None] = []
+
+    async def allow() -> None:
+        if not told:
+            told.append(None)
+            over.put_allow(CUSTOMER, NEVER)
+
+    async with holding(driver, over):
+        driver.after = allow  # the first write is in force, the second one is ready
+        put(over, [*map(host, range(120)), around], NEVER, urgent=False)
+        await until(lambda: around in driver.blocks)
+        written = [change for changes in driver.written for change in changes]
+        allowed = written.index(AllowChange(Op.INSERT, CUSTOMER))
+        assert allowed < written.index(BlockChange(Op.INSERT, around, Action.DROP))
 
 
 @settings(deadline=None, max_examples=100)
