@@ -43,7 +43,7 @@ class Shadow(Generic[T]):
 
     def window(self, pairs: Iterable[tuple[bytes, float]]) -> dict[T, float | None]:
         """Take in one window of the reading; returns the expiry of every target that changed."""
-        changed: set[T] = set()
+        changed: dict[T, float] = {}
         assert self._unseen is not None, "window() outside of a reading"
         for member, score in pairs:
             name = _name(member)
@@ -56,8 +56,10 @@ class Shadow(Generic[T]):
             target = self._understand(name, member)
             self._scores[name] = score
             if target is not None:
-                changed.add(target)
-        return {target: self.expires(target) for target in changed}
+                changed[target] = score
+        # Nearly always the one member that a target has is its canonical text.
+        spelled = self._spellings
+        return {t: self.expires(t) if t in spelled else score for t, score in changed.items()}
 
     def finish(self, at_once: int) -> Iterator[dict[T, float | None]]:
         """The reading is complete: what it has not seen is gone.
