@@ -144,7 +144,10 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Packets and bytes that hit one entry since it was inserted (frames without FCS)."""
+    """Packets and bytes that hit one entry since it was inserted (frames without FCS).
+
+    No bytes where the switch counts only packets.
+    """
 
     target: Target
     packets: int

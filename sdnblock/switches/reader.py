@@ -14,15 +14,15 @@ from sdnblock.switches.driver import Capacity, Installed
 class Entry:
     """One entry that a switch holds; ``action`` None: of the allowlist.
 
-    ``packets`` and ``bytes`` since it was inserted. ``table`` is its kind and family, as
-    ``source_v4``.
+    ``packets`` and ``bytes`` since it was inserted; ``bytes`` None: the switch counts only
+    packets there. ``table`` is its kind and family, as ``source_v4``.
     """
 
     table: str
     target: Target
     action: Action | None
     packets: int
-    bytes: int
+    bytes: int | None
 
 
 class Reader(Protocol):

@@ -189,5 +189,6 @@ def switch_line(answer: Answer[Entry | None]) -> str:
     return f"switch {answer.name}: {entry.action.value}, {_amount(entry.packets, entry.bytes)}"
 
 
-def _amount(packets: int, size: int) -> str:
-    return f"{text.count(packets, 'packet')}, {text.size(size)}"
+def _amount(packets: int, size: int | None) -> str:
+    counted = text.count(packets, "packet")
+    return counted if size is None else f"{counted}, {text.size(size)}"

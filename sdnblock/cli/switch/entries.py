@@ -49,7 +49,8 @@ def entries(
 ) -> None:
     """List the allow and block entries that a switch holds, with their own counts.
 
-    Packets and bytes are the switch's, since the entry was inserted there.
+    Packets and bytes are the switch's, since the entry was inserted there. No bytes: the switch
+    counts only packets at such entries.
 
     \b
     Examples:

@@ -139,6 +139,7 @@ class Entries:
     async def read_counters(self) -> AsyncIterator[list[Count]]:
         """Counters of every block entry. Raises SwitchLost."""
         for key in BLOCK_TABLES:
+            sized = self._codec.tables[key].counts_bytes
             async for entries in self._table(key, counters=True):
                 counts = []
                 for entry in entries:
@@ -147,7 +148,8 @@ class Entries:
                     except ForeignEntry:
                         continue  # reported when it was read
                     data = entry.counter_data
-                    counts.append(Count(target, max(0, data.packet_count), max(0, data.byte_count)))
+                    bytes_ = max(0, data.byte_count) if sized else 0
+                    counts.append(Count(target, max(0, data.packet_count), bytes_))
                 if counts:
                     yield counts
 

@@ -114,14 +114,9 @@ class P4RuntimeReader:
             self.foreign += 1
             return None
         self.limiters += action is Action.LIMIT
-        data = entry.counter_data
-        return Entry(
-            self._codec.tables[key].name,
-            target,
-            action,
-            max(0, data.packet_count),
-            max(0, data.byte_count),
-        )
+        data, table = entry.counter_data, self._codec.tables[key]
+        bytes_ = max(0, data.byte_count) if table.counts_bytes else None
+        return Entry(table.name, target, action, max(0, data.packet_count), bytes_)
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ object, or has it in another shape, is refused with one line that names it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
@@ -41,6 +41,8 @@ class Table:
     id: int
     fields: tuple[Field, ...]
     size: int
+    counts_bytes: bool = True
+    """Whether an entry's counter has bytes besides packets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +153,15 @@ def read_schema(p4info: p4i.P4Info) -> Schema:
     actions = _by_name(p4info.actions)
     counters = _by_name(p4info.counters)
     meters = _by_name(p4info.meters)
+    no_bytes = {
+        each.direct_table_id
+        for each in p4info.direct_counters
+        if each.spec.unit == p4i.CounterSpec.PACKETS
+    }
     return Schema(
         tables={
-            name: _table(name, _find(tables, "table", name), _TABLES[name]) for name in _TABLES
+            name: _table(name, _find(tables, "table", name), _TABLES[name], no_bytes)
+            for name in _TABLES
         },
         actions={
             name: _action(name, _find(actions, "action", name), _ACTIONS[name]) for name in _ACTIONS
@@ -183,7 +191,7 @@ def _find(objects: dict[str, _T], kind: str, name: str) -> _T:
     return found
 
 
-def _table(name: str, table: p4i.Table, shape: _Shape) -> Table:
+def _table(name: str, table: p4i.Table, shape: _Shape, no_bytes: Container[int]) -> Table:
     found = tuple((f.name, f.bitwidth, f.match_type) for f in table.match_fields)
     if found != shape:
         raise SchemaError(
@@ -193,7 +201,8 @@ def _table(name: str, table: p4i.Table, shape: _Shape) -> Table:
     if not 0 <= table.size < MAX_SIZE:
         raise SchemaError(f"the P4Info's table {name} has the impossible size {table.size}")
     fields = tuple(Field(f.id, f.bitwidth) for f in table.match_fields)
-    return Table(name, table.preamble.id, fields, table.size)
+    found_id = table.preamble.id
+    return Table(name, found_id, fields, table.size, counts_bytes=found_id not in no_bytes)
 
 
 def _action(name: str, action: p4i.Action, shape: tuple[tuple[str, int], ...]) -> Action:
