@@ -18,7 +18,7 @@ from tests.dataplane.packets import Packet
 from tests.dataplane.random_scenarios import random_scenarios
 from tests.dataplane.scenario import Scenario, TableEntry
 from tests.p4model import tna, v1model
-from tests.p4model.differences import difference
+from tests.p4model.differences import counted_bytes, difference
 from tests.p4model.switch import Switch
 
 RECORDING = Path(__file__).parent / "dataplane" / "bmv2.json"
@@ -51,8 +51,12 @@ def test_tofino_answers_as_bmv2_did(scenario: Scenario, recorded: dict[str, Any]
     if any(difference(packet.frame) for packet in scenario.packets):
         compare(scenario)
         return
+    direct = {
+        table: {key: [count, counted_bytes(table, size)] for key, (count, size) in counts.items()}
+        for table, counts in expected["direct"].items()
+    }
     for part in PARTS:
-        assert found[part] == expected[part], part
+        assert found[part] == (direct if part == "direct" else expected[part]), part
 
 
 @pytest.mark.timeout(300)
@@ -70,6 +74,9 @@ def compare(scenario: Scenario) -> None:
         each.set_up(scenario)
     for number, packet in enumerate(scenario.packets):
         told = [_send(each, packet) for each in (reference, tofino)]
+        told[0][1][:] = [
+            (label, counted_bytes(label.split()[0], length)) for label, length in told[0][1]
+        ]
         where = f"{scenario.name}: packet {number}: {packet.frame.hex()}"
         assert told[0][0] == told[1][0], where
         if difference(packet.frame) is None:

@@ -22,6 +22,7 @@ from sdnblock.evidence.events import FirstPacket, OutcomeCrossed
 from sdnblock.softswitch.dataplane import MeterRates
 from sdnblock.switches.driver import AllowChange, BlockChange, Op, TableKind
 from sdnblock.switches.p4runtime.driver import P4RuntimeDriver
+from sdnblock.switches.p4runtime.reader import open_reader
 from sdnblock.switches.settings import FirstSettings, SwitchSettings, WalkSettings
 from tests import p4runtime_kit as kit
 from tests.dataplane import packets as p
@@ -61,16 +62,20 @@ async def switch(tmp_path: Path) -> AsyncIterator[FakeSwitch]:
 
 
 @pytest.fixture
-async def driver(switch: FakeSwitch, tmp_path: Path) -> AsyncIterator[P4RuntimeDriver]:
+def settings(switch: FakeSwitch, tmp_path: Path) -> SwitchSettings:
     config = tmp_path / "sdnblock.pb.bin"
     config.write_bytes(b"packed for the switch's software")
-    settings = SwitchSettings(
+    return SwitchSettings(
         "tofino1",
         switch.address,
         p4info=kit.artifact(TOFINO_P4INFO),
         device_config=config,
         **SETTINGS,  # type: ignore[arg-type]
     )
+
+
+@pytest.fixture
+async def driver(settings: SwitchSettings) -> AsyncIterator[P4RuntimeDriver]:
     made = P4RuntimeDriver(settings)
     await made.connect()
     yield made
@@ -159,6 +164,27 @@ async def test_every_kind_of_block_does_on_a_tofino_what_it_says(
         "drop", "3", "3", "drop", "drop", "drop", "3", "3", "3", "3", "flood",
     ]  # fmt: skip
     assert [reason for _, reason, _ in program.answer.samples] == [2, 1, 2]
+
+
+async def test_where_only_packets_are_counted_no_bytes_are_shown(
+    driver: P4RuntimeDriver, switch: FakeSwitch, settings: SwitchSettings
+) -> None:
+    source = Source(bytes((203, 0, 113, 7)))
+    flow = Flow(17, bytes((203, 0, 113, 9)), 5060, bytes((198, 51, 100, 9)), 5060)
+    blocks = [BlockChange(Op.INSERT, each, Action.DROP) for each in (source, flow)]
+    assert not await driver.write(blocks)
+    for entity in switch.store.values():
+        if entity.WhichOneof("entity") == "table_entry":
+            entity.table_entry.counter_data.packet_count = 5_000_000_000  # more than 32 bits
+            entity.table_entry.counter_data.byte_count = 700
+    counts = [each async for part in driver.read_counters() for each in part]
+    assert {each.target: (each.packets, each.bytes) for each in counts} == {
+        source: (5_000_000_000, 0),
+        flow: (5_000_000_000, 700),
+    }
+    async with open_reader(settings) as reader:
+        entries = [each async for part in reader.entries() for each in part]
+    assert {each.target: each.bytes for each in entries} == {source: None, flow: 700}
 
 
 async def test_the_walk_and_its_digest(

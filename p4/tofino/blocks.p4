@@ -6,9 +6,10 @@
 // switch. A test compares the tables of both (tests/test_tofino_p4info.py).
 //
 // An action says one thing, the verdict (and a limit its cell): more would be kept beside each
-// entry. Counters are half as wide as elsewhere, for room; the compiler lets the switch's software
-// add them up before they overflow. A table that misses leads to the next within the same stage.
-// Tables of the two families stand in branches of one condition: they share stages then.
+// entry. Counters are narrow, for room, and sources and prefixes count packets only: four counters
+// are one word then, two with bytes. The compiler lets the switch's software add them up before
+// they overflow. A table that misses leads to the next within the same stage. Tables of the two
+// families stand in branches of one condition: they share stages then.
 #ifndef SDNBLOCK_TOFINO_BLOCKS_P4
 #define SDNBLOCK_TOFINO_BLOCKS_P4
 
@@ -17,7 +18,7 @@
 #ifdef ACTIONS_ONCE
 #define OWN(table_, action_) action_
 #define ALLOW_ACTION(table_)
-#define BLOCK_ACTIONS(table_, verdict_)
+#define BLOCK_ACTIONS(table_, verdict_, count_)
 #else
 #define OWN(table_, action_) table_##_##action_
 
@@ -29,21 +30,21 @@
         meta.common.verdict = VERDICT_ALLOWED; \
     }
 
-#define BLOCK_ACTIONS(table_, verdict_) \
+#define BLOCK_ACTIONS(table_, verdict_, count_) \
     @id(ID_DROP) @name(".drop") \
     action OWN(table_, drop)() { \
-        table_##_counter.count(FCS_BYTES); \
+        table_##_counter.count count_; \
         meta.common.verdict = verdict_; \
     } \
     @id(ID_LIMIT) @name(".limit") \
     action OWN(table_, limit)(@name("meter") bit<16> cell) { \
-        table_##_counter.count(FCS_BYTES); \
+        table_##_counter.count count_; \
         meta.common.meter_index = cell; \
         meta.common.verdict = VERDICT_LIMITED; \
     } \
     @id(ID_WATCH) @name(".watch") \
     action OWN(table_, watch)() { \
-        table_##_counter.count(FCS_BYTES); \
+        table_##_counter.count count_; \
         meta.common.verdict = VERDICT_WATCHED; \
     }
 #endif
@@ -51,6 +52,10 @@
 #define COUNTER(id_, name_, table_) \
     @id(id_) @name(name_) \
     DirectCounter<bit<36>>(CounterType_t.PACKETS_AND_BYTES) table_##_counter;
+
+#define PACKET_COUNTER(id_, name_, table_) \
+    @id(id_) @name(name_) \
+    DirectCounter<bit<32>>(CounterType_t.PACKETS) table_##_counter;
 
 #define BLOCKS(table_) \
     actions = { OWN(table_, drop); OWN(table_, limit); OWN(table_, watch); \
@@ -77,8 +82,8 @@ control AllowAndFlow(in headers_t hdr, inout ingress_metadata_t meta) {
 
     ALLOW_ACTION(allow_v4)
     ALLOW_ACTION(allow_v6)
-    BLOCK_ACTIONS(flow_v4, VERDICT_DROPPED_FLOW)
-    BLOCK_ACTIONS(flow_v6, VERDICT_DROPPED_FLOW)
+    BLOCK_ACTIONS(flow_v4, VERDICT_DROPPED_FLOW, (FCS_BYTES))
+    BLOCK_ACTIONS(flow_v6, VERDICT_DROPPED_FLOW, (FCS_BYTES))
 
     @id(ID_ALLOW_V4) @name(".allow_v4")
     table allow_v4 {
@@ -139,11 +144,11 @@ control AllowAndFlow(in headers_t hdr, inout ingress_metadata_t meta) {
 }
 
 control SourceAndPrefixV4(in headers_t hdr, inout ingress_metadata_t meta) {
-    COUNTER(ID_SOURCE_V4_COUNTER, ".source_v4_counter", source_v4)
-    COUNTER(ID_PREFIX_V4_COUNTER, ".prefix_v4_counter", prefix_v4)
+    PACKET_COUNTER(ID_SOURCE_V4_COUNTER, ".source_v4_counter", source_v4)
+    PACKET_COUNTER(ID_PREFIX_V4_COUNTER, ".prefix_v4_counter", prefix_v4)
 
-    BLOCK_ACTIONS(source_v4, VERDICT_DROPPED_SOURCE)
-    BLOCK_ACTIONS(prefix_v4, VERDICT_DROPPED_PREFIX)
+    BLOCK_ACTIONS(source_v4, VERDICT_DROPPED_SOURCE, ())
+    BLOCK_ACTIONS(prefix_v4, VERDICT_DROPPED_PREFIX, ())
 
     @id(ID_SOURCE_V4) @name(".source_v4")
     table source_v4 {
@@ -167,11 +172,11 @@ control SourceAndPrefixV4(in headers_t hdr, inout ingress_metadata_t meta) {
 }
 
 control SourceAndPrefixV6(in headers_t hdr, inout ingress_metadata_t meta) {
-    COUNTER(ID_SOURCE_V6_COUNTER, ".source_v6_counter", source_v6)
-    COUNTER(ID_PREFIX_V6_COUNTER, ".prefix_v6_counter", prefix_v6)
+    PACKET_COUNTER(ID_SOURCE_V6_COUNTER, ".source_v6_counter", source_v6)
+    PACKET_COUNTER(ID_PREFIX_V6_COUNTER, ".prefix_v6_counter", prefix_v6)
 
-    BLOCK_ACTIONS(source_v6, VERDICT_DROPPED_SOURCE)
-    BLOCK_ACTIONS(prefix_v6, VERDICT_DROPPED_PREFIX)
+    BLOCK_ACTIONS(source_v6, VERDICT_DROPPED_SOURCE, ())
+    BLOCK_ACTIONS(prefix_v6, VERDICT_DROPPED_PREFIX, ())
 
     @id(ID_SOURCE_V6) @name(".source_v6")
     EARLY

@@ -1,12 +1,17 @@
 """Where the Tofino program may answer otherwise than BMv2, and why (docs/tofino.md).
 
 Each rule tells from a frame whether it is of that kind. Only what a packet counts may differ
-then; never whether it is dropped.
+then; never whether it is dropped. Entries of some tables
+count no bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
+
+PACKETS_ONLY: Final = ("source_v4", "source_v6", "prefix_v4", "prefix_v6")
+"""Tables whose entries count packets and no bytes."""
 
 _TCP = 6
 _FRAGMENT = 44
@@ -33,6 +38,11 @@ def difference(frame: bytes) -> str | None:
         if 0 < said < 4:
             return "one to three bytes of TCP over IPv6 are a message of no known kind"
     return None
+
+
+def counted_bytes(table: str, length: int) -> int:
+    """What BMv2 counts at an entry of a table, or at a cell, as the Tofino program counts it."""
+    return 0 if table in PACKETS_ONLY else length
 
 
 def _ipv6(frame: bytes) -> bytes | None:

@@ -155,7 +155,7 @@ class Tofino(Switch):
             case "Hash":
                 return made(lambda data: Bits(crc32(data), width()))
             case "DirectCounter":
-                return made(lambda less: self.count_hit(node.name, less))
+                return made(self.direct_counter(node))
             case "Counter":
                 return self.counter(node.control_name, interpreter)
             case "Meter":
@@ -193,13 +193,21 @@ class Tofino(Switch):
         """Bytes of the frame, as a counter counts them."""
         return self.frame_length + _FCS - less.value
 
-    def count_hit(self, counter: str, less: Bits) -> None:
+    def direct_counter(self, node: n.Instance) -> Callable[..., None]:
+        """What counts at an entry: packets and bytes, or packets, which takes no argument."""
+        (unit,) = node.arguments
+        assert isinstance(unit, n.Member)
+        if unit.name == "PACKETS":
+            return lambda: self.count_hit(node.name, 0)
+        return lambda less: self.count_hit(node.name, self.length(less))
+
+    def count_hit(self, counter: str, length: int) -> None:
         """A direct counter: of the entry whose action this is."""
         assert self.hit_entry is not None
         of, entry = self.hit_entry
         if of != counter:
             raise NotOnTofino(f"{counter} counted for an entry of another table")
-        self.count_entry(entry, self.length(less))
+        self.count_entry(entry, length)
 
     def meter(self, name: str, index: Bits) -> Bits:
         """The colour, as Tofino numbers it."""
