@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sdnblock.detect.kept import Memory
@@ -114,6 +114,7 @@ _LIKE = st.fixed_dictionaries(
 )  # fmt: skip
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(_JSON | _LIKE)
 def test_a_story_of_anything_is_a_story_or_refused(packed: Any) -> None:
     try:
