@@ -28,6 +28,7 @@ from sdnblock.switches.driver import (
     Op,
     SwitchLost,
     TableKind,
+    target_of,
 )
 from tests.driver_memory import ROOMY, MemoryDriver
 
@@ -232,17 +233,15 @@ async def test_the_next_write_is_made_ready_while_the_switch_works(
 
 async def test_what_is_removed_while_its_write_is_under_way_is_deleted() -> None:
     driver, over = MemoryDriver(), hub()
-    hosts = list(map(host, range(150)))
 
     async def remove() -> None:
-        if hosts:
-            put(over, hosts[:1], None, urgent=False)
-            hosts.clear()
+        if len(driver.written) == 1:
+            put(over, [target_of(driver.written[0][0])], None, urgent=False)
         await held_up(20)()
 
     async with holding(driver, over) as session:
         driver.before = remove
-        put(over, hosts, NEVER, urgent=False)
+        put(over, map(host, range(150)), NEVER, urgent=False)
         await until(lambda: len(driver.blocks) == len(session.ledger.blocks) == 149)
 
 
@@ -257,9 +256,12 @@ async def test_an_allow_entry_overtakes_what_has_been_made_ready() -> None:
             over.put_allow(CUSTOMER, NEVER)
 
     async with holding(driver, over):
+        driver.before = held_up(20)
         driver.after = allow  # the first write is in force, the second one is ready
-        put(over, [*map(host, range(120)), around], NEVER, urgent=False)
+        put(over, map(host, range(120)), NEVER, urgent=False)
+        put(over, [around], NEVER, urgent=False)
         await until(lambda: around in driver.blocks)
+        assert len(driver.written[0]) < 120
         written = [change for changes in driver.written for change in changes]
         allowed = written.index(AllowChange(Op.INSERT, CUSTOMER))
         assert allowed < written.index(BlockChange(Op.INSERT, around, Action.DROP))

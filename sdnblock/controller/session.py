@@ -294,7 +294,7 @@ class Session:
         if before is not None:
             self._settle(before.stage, failures)
         if late:
-            self._bulk.update(dict.fromkeys(targets))
+            self._give_back(targets)
         elif self._flight is None:
             await self._write(proposal)
 
@@ -310,6 +310,12 @@ class Session:
         for target in targets:
             del queue[target]
         return targets
+
+    def _give_back(self, targets: list[Target]) -> None:
+        """To the beginning of the bulk: what matters more comes before what matters less."""
+        for target in reversed(targets):
+            self._bulk[target] = None
+            self._bulk.move_to_end(target, last=False)
 
     async def _write(self, proposal: Proposal) -> None:
         for number, stage in enumerate(proposal.stages):
