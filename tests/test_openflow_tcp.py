@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -139,7 +140,8 @@ async def test_tls_wants_both_sides_to_prove_themselves(
         assert "OpenFlow switch at 127.0.0.1:" in caplog.text
         assert "no TLS with it: CERTIFICATE_VERIFY_FAILED" in caplog.text
         await switch.controller(f"tcp:{ADDRESS}")
-        await until(lambda: caplog.text.count("no TLS with it") == 2)
+        await until(lambda: "no TLS with it: WRONG_VERSION_NUMBER" in caplog.text)
+        assert "no TLS with it: \n" not in caplog.text
         # The right one.
         connecting = asyncio.create_task(driver.connect())
         await proves(authority.sign("switch"))
@@ -148,6 +150,30 @@ async def test_tls_wants_both_sides_to_prove_themselves(
         assert await driver.write([CHANGE]) == []
         assert (await driver.read_installed()).blocks == {CHANGE.target: Action.DROP}
     finally:
+        await driver.close()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+async def test_who_hangs_up_within_the_tls_handshake_is_told_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours = Authority(tmp_path, "ca").sign("controller")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    files = TlsFiles(ours.ca, ours.certificate, ours.key)
+    settings = replace(SETTINGS, address=f"127.0.0.1:{port}", tls=files)
+    driver = OpenFlowDriver(settings, Listeners().of(settings))
+    connecting = asyncio.create_task(driver.connect())
+    try:
+        while not caplog.text:
+            with contextlib.suppress(OSError):  # it does not listen yet
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+            await asyncio.sleep(0.05)
+        assert "no TLS with it: it hung up" in caplog.text
+    finally:
+        connecting.cancel()
+        await asyncio.gather(connecting, return_exceptions=True)
         await driver.close()
 
 

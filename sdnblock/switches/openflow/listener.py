@@ -125,7 +125,7 @@ class Listener:
         try:
             reader, writer = await streams(sock, self._context, _PATIENCE)
         except OSError as error:
-            why = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+            why = getattr(error, "reason", None) or error.strerror or str(error) or "it hung up"
             self._complain(f"{_host(where)}: {why}", "%s: no TLS with it: %s", label, why)
             return
         channel = Channel(reader, writer, label, _PATIENCE)
