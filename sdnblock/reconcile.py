@@ -43,7 +43,7 @@ Wanted = Callable[[Target], Action | None]
 Rank = Callable[[Target], int]
 
 _WORST_RANK: Final = 2
-# To look a member of an enumeration up takes as long as the rest of a step.
+# Looked up once: members of an enumeration are found slowly, and each change needs them.
 _LIMIT: Final = Action.LIMIT
 _INSERT, _DELETE = Op.INSERT, Op.DELETE
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import click
@@ -9,8 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdnblock.block import Action, parse_target
 from sdnblock.cli import params, text
+from sdnblock.cli.block.show import switch_line
+from sdnblock.cli.live import Answer
+from sdnblock.cli.output import Column, show_rows
 from sdnblock.errors import TargetError
+from sdnblock.switches.reader import Entry
 
 _ANY = st.text(st.characters(exclude_categories=[]), max_size=60)
 
@@ -100,3 +106,16 @@ def test_sizes_and_counts() -> None:
     ]
     assert text.count(1, "entry", "entries") == "1 entry"
     assert text.count(1234, "block") == "1,234 blocks"
+
+
+def test_where_a_switch_counts_no_bytes_none_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    target = parse_target("203.0.113.7")
+    entry = Entry("source_v4", target, Action.DROP, 5, None)
+    assert switch_line(Answer("edge1", entry, None)) == "switch edge1: drop, 5 packets"
+    row = {"target": str(target), "packets": entry.packets, "bytes": entry.bytes}
+    columns = [Column("target", "TARGET"), Column("packets", "PACKETS", "number"),
+               Column("bytes", "BYTES", "size")]  # fmt: skip
+    show_rows(columns, [row], "table", "")
+    assert capsys.readouterr().out.split()[3:] == ["203.0.113.7", "5", "-"]
+    show_rows(columns, [row], "json", "")
+    assert json.loads(capsys.readouterr().out) == [row]

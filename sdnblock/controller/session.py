@@ -30,6 +30,7 @@ from sdnblock.switches.driver import (
     Installed,
     Op,
     SwitchLost,
+    target_of,
 )
 from sdnblock.switches.meanwhile import Meanwhile
 
@@ -217,7 +218,7 @@ class Session:
                 await self._wake.wait()
                 self._wake.clear()
                 while self._hurried and not task.done():
-                    await self._write_next(self._urgent)
+                    await self._write_urgent()
             return task.result()
         finally:
             await stop(task)
@@ -225,7 +226,7 @@ class Session:
     async def _turn(self) -> None:
         """Let the loop go on, and what is urgent come first."""
         if self._hurried:
-            await self._write_next(self._urgent)
+            await self._write_urgent()
         else:
             await asyncio.sleep(0)
 
@@ -256,7 +257,7 @@ class Session:
                     continue
                 await self._land()
                 if self._hurried:
-                    await self._write_next(self._urgent)
+                    await self._write_urgent()
         finally:
             flight, self._flight = self._flight, None
             if flight is not None:
@@ -264,11 +265,11 @@ class Session:
         self.last_sync = time.time()
         self._alarm()
 
-    async def _write_next(self, queue: dict[Target, None]) -> None:
-        """The next few of ``queue``, and allow entries where they changed."""
+    async def _write_urgent(self) -> None:
+        """The next few of what is urgent, and allow entries where they changed."""
         with_allows, self._allows_dirty = self._allows_dirty, False
         try:
-            await self._write(self.ledger.propose(self._take(queue), with_allows))
+            await self._write(self.ledger.propose(self._take(self._urgent), with_allows))
         except SwitchLost:
             self._allows_dirty |= with_allows
             raise
@@ -344,8 +345,9 @@ class Session:
         try:
             failures = await self.driver.write(stage)
         finally:  # also in doubt: what was not there before counts from zero
-            refused = {id(failure.change) for failure in failures}
-            self.reinserted |= _insertions(c for c in stage if id(c) not in refused)
+            self.reinserted |= self.inserting.difference(
+                target_of(each.change) for each in failures
+            )
             self.inserting = set()
         self._slices.took(len(stage), time.monotonic() - began)
         return failures

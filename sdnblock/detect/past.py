@@ -14,7 +14,7 @@ from sdnblock.detect.site import parse_site, site_of, site_text
 from sdnblock.detect.verdict import Verdict
 from sdnblock.evidence.grade import Grade
 
-LADDER: Final[tuple[float, ...]] = (600.0, 3600.0, 86400.0, 604800.0, 2592000.0)
+LADDER: Final = (600.0, 3600.0, 86400.0, 604800.0, 2592000.0)
 """Seconds of the first, second, ... conviction of a source on proven evidence."""
 
 FORGOTTEN_AFTER: Final = 2592000.0

@@ -36,7 +36,7 @@ from sdnblock.switches.settings import SwitchSettings
 
 T = TypeVar("T")
 
-_LIMIT: Final = Action.LIMIT  # to look a member up takes as long as all the rest
+_LIMIT: Final = Action.LIMIT  # looked up once: an enumeration's members are found slowly
 
 _log = logging.getLogger(__name__)
 

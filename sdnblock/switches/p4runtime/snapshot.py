@@ -7,10 +7,7 @@ from collections.abc import Callable
 from finsy.proto import p4r
 
 from sdnblock.block import Target
-from sdnblock.switches.driver import (
-    Installed,
-    TableKey,
-)
+from sdnblock.switches.driver import Installed, TableKey
 from sdnblock.switches.meanwhile import Meanwhile
 from sdnblock.switches.p4runtime.codec import ALLOW_TABLES, Codec
 
