@@ -178,8 +178,12 @@ class FlowUsers:
 
     def note(self, flow: tuple[bytes, int], user: str, now: float) -> None:
         """A credential was accepted."""
+        user = user[:100]
         known = self._users.setdefault(flow, [])
-        known[:] = [(user[:100], now), *(each for each in known if each[0] != user[:100])][:2]
+        if known and known[0][0] == user:
+            known[0] = (user, now)
+        else:
+            known[:] = [(user, now), *(each for each in known if each[0] != user)][:2]
         self._users.move_to_end(flow)
         if len(self._users) > _FLOWS:
             self._users.popitem(last=False)

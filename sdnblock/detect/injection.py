@@ -59,7 +59,6 @@ _MARKS: Final = re.compile(
 """What stands in every one of them: most honest messages are done with after this."""
 _EACH: Final = tuple((what, re.compile(pattern)) for what, pattern in _KINDS)
 _FIELDS: Final = ("from", "to", "contact", "user-agent")
-_CREDENTIALS: Final = frozenset({"authorization", "proxy-authorization"})
 _KEPT: Final = 256
 _MOST: Final = 20_000
 
@@ -93,10 +92,8 @@ class Injection(Detector):
     def begun(self, event: SipSeen) -> Iterable[Finding]:
         """A finding, if a request holds what no phone sends."""
         message, words = event.message, event.words
-        if self._harmless.has(words):
-            credentials = message.fields.keys() & _CREDENTIALS
-            if not credentials or self._clean.issuperset(_usernames(message)):
-                return ()
+        if self._harmless.has(words) and self._clean.issuperset(_usernames(message)):
+            return ()
         found = self._found(message)
         if found is None:
             self._harmless.add(words)
@@ -114,8 +111,7 @@ class Injection(Detector):
             without_tag(get("from", "")), without_tag(get("to", "")),
         ]  # fmt: skip
         values += [value for name, value in message.repeated if name in _FIELDS]
-        if message.fields.keys() & _CREDENTIALS:
-            values += _usernames(message)
+        values += _usernames(message)
         if self._clean.issuperset(values):
             return None
         text = "\n".join(values)
@@ -148,6 +144,9 @@ class Injection(Detector):
 
 
 def _usernames(message: SipMessage) -> list[str]:
+    fields = message.fields
+    if "authorization" not in fields and "proxy-authorization" not in fields:
+        return []
     return [credential.get("username") for credential in message.credentials[:8]]
 
 

@@ -72,17 +72,21 @@ class InviteSource(Detector):
         """It was acknowledged."""
         return self._look(outcome) if outcome.method == "INVITE" else ()
 
-    def _look(self, outcome: Outcome) -> Iterator[Finding]:
+    def _look(self, outcome: Outcome) -> Iterable[Finding]:
         asked = outcome.asked
         if outcome.status in _REFUSED or asked.in_dialog:
-            return  # it was not let in
+            return ()  # it was not let in
         aor, registered = None, None
         for aor in _whose(outcome):
             registered = self._bindings.of(aor, outcome.time, linger=0.0)
             if registered is not None:
                 break
         if aor is None or registered is None or not _is_strange(outcome.remote, registered):
-            return
+            return ()
+        return self._strange(outcome, aor)
+
+    def _strange(self, outcome: Outcome, aor: Aor) -> Iterator[Finding]:
+        """A call of ``aor`` from where it is not registered."""
         user = self._users.touch(aor, outcome.time)
         for place in [p for p, last in user.places.items() if outcome.time - last > _HOUR]:
             del user.places[place]
@@ -105,15 +109,17 @@ class InviteSource(Detector):
         )  # fmt: skip
 
 
-def _whose(outcome: Outcome) -> Iterator[Aor]:
+def _whose(outcome: Outcome) -> list[Aor]:
     """Whose call it may be: that of the credential's user, else of who it says it is from."""
     sender = outcome.asked.from_
+    aor = aor_of(sender)
+    found = [] if aor is None else [aor]
     digest = outcome.asked.digest if outcome.challenged else None
     if digest is not None and sender is not None:
-        yield digest.get("username").partition("@")[0][:100], sender.host
-    aor = aor_of(sender)
-    if aor is not None:
-        yield aor
+        user = digest.get("username").partition("@")[0][:100], sender.host
+        if user != aor:
+            found.insert(0, user)
+    return found
 
 
 _ACTIONS: Final = {"report": None, "limit": Action.LIMIT, "drop": None}
@@ -125,5 +131,6 @@ def _place(address: bytes) -> bytes:
 
 def _is_strange(address: bytes, registered: Iterable[bytes]) -> bool:
     """Whether nobody is registered from there or nearby. Of another family nothing is known."""
-    family = [site for site in registered if len(site) == len(address)]
-    return bool(family) and all(_place(site) != _place(address) for site in family)
+    place = _place(address)
+    near = [_place(site) == place for site in registered if len(site) == len(address)]
+    return bool(near) and True not in near

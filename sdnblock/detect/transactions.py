@@ -12,8 +12,8 @@ sent; or the ACK of a final response, which repeats our To tag (RFC 3261, 17.1.1
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from typing import Final
 
 from sdnblock.block import TCP
@@ -21,7 +21,6 @@ from sdnblock.detect.asked import Asked
 from sdnblock.detect.proof import Nonces, ProofSettings, Tags
 from sdnblock.evidence.events import SipSeen
 from sdnblock.evidence.sip import SipMessage
-from sdnblock.evidence.sip_values import Digest, parse_digest
 
 _LIFETIME: Final = 64.0
 """Seconds for which a request waits for its response (64 * T1 = 32 s, and its ACK)."""
@@ -154,16 +153,18 @@ class Transactions:
     def acknowledged(self, event: SipSeen) -> Outcome | None:
         """The outcome that an ACK of a remote proves, if it was not proven before."""
         message = event.message
-        asked = self._acks.pop((event.source, message.call_id, message.to_tag), None)
+        tag = message.to_tag
+        asked = self._acks.pop((event.source, message.call_id, tag), None)
         if asked is None or asked.outcome is None or asked.outcome.proven:
             return None
-        if not self._tags.proves(message.to_tag, self.proof.tags):
+        if not self._tags.proves(tag, self.proof.tags):
             return None
-        asked.outcome = replace(asked.outcome, time=event.time, proven=True)
-        return asked.outcome
+        asked.outcome = proved = copy(asked.outcome)
+        proved.time, proved.proven = event.time, True
+        return proved
 
     def _challenged(self, event: SipSeen) -> None:
-        for digest in _challenges(event.message):
+        for digest in event.message.challenges:
             self._nonces.sent(
                 digest.get("nonce"), event.source, event.destination, event.time,
                 sampled=event.sampled,
@@ -202,19 +203,11 @@ class Transactions:
             self._acks.pop((asked.remote, asked.call_id, outcome.to_tag), None)
 
 
-def _challenges(message: SipMessage) -> Iterator[Digest]:
-    for name in ("www-authenticate", "proxy-authenticate"):
-        for text in message.values(name)[:_CREDENTIALS]:
-            digest = parse_digest(text)
-            if digest is not None:
-                yield digest
-
-
 def _rejects(message: SipMessage, asked: Asked) -> bool:
     """Whether a response refuses the credential that its request has."""
     if message.status not in _CHALLENGES:
         return message.status == 403
-    challenges = list(_challenges(message))
+    challenges = message.challenges
     if any(each.get("stale").lower() == "true" for each in challenges):
         return False
     realms = {each.get("realm") for each in challenges}

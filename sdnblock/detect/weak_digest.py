@@ -8,7 +8,7 @@ reads them on the way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,7 @@ from sdnblock.detect.detector import Detector, Shared
 from sdnblock.detect.finding import Finding
 from sdnblock.evidence.events import SipSeen
 from sdnblock.evidence.grade import Grade
-from sdnblock.evidence.sip_values import Digest, parse_digest
+from sdnblock.evidence.sip_values import Digest
 
 NAME: Final = "weak-digest"
 
@@ -48,18 +48,15 @@ class WeakDigest(Detector):
 
     def response(self, event: SipSeen) -> Iterable[Finding]:
         """A report about our server, if its challenge is weak."""
-        return self._look(event)
-
-    def _look(self, event: SipSeen) -> Iterator[Finding]:
-        message = event.message
-        values = (*message.values("www-authenticate"), *message.values("proxy-authenticate"))
-        for value in values[:_MOST]:
-            challenge = parse_digest(value)
-            weakness = _weakness(challenge) if challenge is not None else ""
-            if weakness:
-                realm = challenge.get("realm")[:60] if challenge is not None else ""
-                reason = f"our server's challenge in realm {realm!a} {weakness}"
-                yield Finding(NAME, event.source, Grade.PROVEN, reason, report_only=True)
+        return [
+            Finding(
+                NAME, event.source, Grade.PROVEN,
+                f"our server's challenge in realm {challenge.get('realm')[:60]!a} {weakness}",
+                report_only=True,
+            )
+            for challenge in event.message.challenges[:_MOST]
+            if (weakness := _weakness(challenge))
+        ]  # fmt: skip
 
     def begun(self, event: SipSeen) -> Iterable[Finding]:
         """A report about a remote that sends its password in clear."""

@@ -37,6 +37,7 @@ _JUNK: Final = 512
 """Bytes before the first line that are looked through for it."""
 _REPEATED: Final = 64
 """Repeated headers that are kept; the first of each name always is."""
+_CHALLENGES: Final = 8
 _FIRST: Final = 10_240
 """More than a first line has."""
 
@@ -102,7 +103,8 @@ class SipMessage:
     head: int = 0
     """Bytes of all before the body."""
     _credentials: list[Digest] | None = field(default=None, init=False, repr=False, compare=False)
-    """Once they were asked for."""
+    _challenges: list[Digest] | None = field(default=None, init=False, repr=False, compare=False)
+    """Both once they were asked for."""
 
     def first(self, name: str) -> str:
         """A header's first value, empty if there is none."""
@@ -203,6 +205,21 @@ class SipMessage:
         found = self._credentials
         if found is None:
             found = self._credentials = self._read_credentials()
+        return found
+
+    @property
+    def challenges(self) -> list[Digest]:
+        """The first eight challenges of a response in WWW-Authenticate, and in
+        Proxy-Authenticate: one for each realm or algorithm."""
+        found = self._challenges
+        if found is None:
+            found = self._challenges = [
+                digest
+                for name in ("www-authenticate", "proxy-authenticate")
+                if name in self.fields
+                for value in self.values(name)[:_CHALLENGES]
+                if (digest := parse_digest(value)) is not None
+            ]
         return found
 
     def _read_credentials(self) -> list[Digest]:

@@ -92,6 +92,8 @@ class Floods(Detector):
         self._limits = {name: getattr(settings, name) for name in (*_NAMED.values(), "other")}
         self._most_messages = settings.repeated * max(self._limits.values())
         self._sources: OrderedDict[bytes, _Counts] = OrderedDict()
+        self._counted: tuple[SipSeen | None, _Counts] = (None, _Counts(0.0))
+        """The last message, and the counts of its source: a new request is told twice."""
         self._crowd = Crowd(shared.credit, settings.spoofed_sources)
         self._framed: OrderedDict[bytes, float] = OrderedDict()
         self._server = b""
@@ -99,6 +101,7 @@ class Floods(Detector):
     def request(self, event: SipSeen) -> Iterable[Finding]:
         """A message, perhaps once more."""
         counts = self._of(event)
+        self._counted = event, counts
         counts.messages = count = counts.messages + 1
         if count < self._most_messages:
             return ()
@@ -109,7 +112,9 @@ class Floods(Detector):
         self._server = event.destination
         self._crowd.request(event)
         name = _NAMED.get(event.message.method, "other")
-        counts = self._of(event)
+        told, counts = self._counted
+        if told is not event:
+            counts = self._of(event)
         counts.new[name] = count = counts.new.get(name, 0) + 1
         limit = self._limits[name]
         if count < limit or not limit:

@@ -133,6 +133,8 @@ class Fraud(Detector):
         return ()
 
     def _begin(self, call: Call) -> Iterator[Finding]:
+        if not self._profiles.concern(call.number):
+            return  # as nearly always: nobody needs to know the time of day
         now = moment(call.began, self._settings.utc)
         found = self._profiles.find(call.user, call.number, now)
         if found is None:

@@ -110,6 +110,10 @@ class Profiles:
                 self._by_prefix.setdefault(prefix, []).append(profile)
         self._lengths = sorted({len(prefix) for prefix in self._by_prefix}, reverse=True)
 
+    def concern(self, number: str) -> bool:
+        """Whether there is one for numbers that begin so, for whomever and whenever."""
+        return next(self._prefixes_of(number), None) is not None
+
     def find(self, user: str, number: str, now: Moment) -> tuple[str, Profile] | None:
         """The longest prefix of ``number`` that has a profile for ``user`` now; of several the
         first that is written."""
