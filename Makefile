@@ -52,7 +52,6 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The attacks of the README's table, one after the other (minutes).
 # A million requests forged in the names of a thousand registered peers (minutes; root).
 framing: $(VENV)/installed-dev
 	$(BIN)/python -m bench.framing
@@ -61,6 +60,7 @@ framing: $(VENV)/installed-dev
 simulation: $(VENV)/installed-dev
 	$(BIN)/python -m bench.simulation --size $(or $(SIZE),100000) --seed $(or $(SEED),1)
 
+# The attacks of the README's table, one after the other (minutes).
 attacks: $(VENV)/installed-dev
 	$(BIN)/python -m bench.attacks --slow
 
