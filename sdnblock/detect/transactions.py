@@ -12,7 +12,6 @@ sent; or the ACK of a final response, which repeats our To tag (RFC 3261, 17.1.1
 from __future__ import annotations
 
 from collections import OrderedDict
-from copy import copy
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,6 +62,13 @@ class Outcome:
     """Whether we answered 2xx."""
     to_tag: str = ""
     """Ours, of an INVITE."""
+
+    def proved(self, now: float) -> Outcome:
+        """The same, of which the remote has shown at ``now`` that it got it."""
+        return Outcome(
+            now, self.remote, self.method, self.status, self.credential, self.challenged,
+            self.rejected, True, self.asked, self.accepted, self.to_tag,
+        )  # fmt: skip
 
     @property
     def user(self) -> str:
@@ -159,8 +165,7 @@ class Transactions:
             return None
         if not self._tags.proves(tag, self.proof.tags):
             return None
-        asked.outcome = proved = copy(asked.outcome)
-        proved.time, proved.proven = event.time, True
+        asked.outcome = proved = asked.outcome.proved(event.time)
         return proved
 
     def _challenged(self, event: SipSeen) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sdnblock.block import Action, Flow, Target, source_of
-from sdnblock.detect.site import site_target
+from sdnblock.detect.site import site_of, site_target
 from sdnblock.detect.verdict import Lift, Verdict
 from sdnblock.evidence.events import SipSeen
 
@@ -14,12 +14,16 @@ class Blocks:
     def __init__(self) -> None:
         self._held: dict[Target, tuple[Action, float]] = {}
         """Action, and until when, of each target: a flow, or a site."""
+        self._sites: set[bytes] = set()
+        """Sites that ever had a block, as themselves or by a flow: all others need no look."""
 
     def put(self, verdict: Verdict, now: float) -> bool:
         """Block, unless a block in force covers it with at least its action; whether it did."""
-        site = site_target(source_of(verdict.target)[0])
+        address = source_of(verdict.target)[0]
+        site = site_target(address)
         if any(self._holds(each, verdict.action, now) for each in (verdict.target, site)):
             return False
+        self._sites.add(site_of(address))
         self._held[verdict.target] = (verdict.action, now + verdict.seconds)
         return True
 
@@ -29,6 +33,8 @@ class Blocks:
 
     def drops(self, event: SipSeen) -> bool:
         """Whether a message from outside would have been dropped, so that nobody had seen it."""
+        if event.site not in self._sites:
+            return False
         flow = Flow(
             event.protocol, event.source, event.source_port,
             event.destination, event.destination_port,
