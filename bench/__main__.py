@@ -129,7 +129,7 @@ async def parts() -> None:
     """The parts, each by its own benchmark."""
     for name in (
         *("xdp_bench", "switchd_bench", "driver_bench", "redis_bench", "replay_bench"),
-        *("hep_bench", "openflow_bench"),
+        *("hep_bench", "codec_bench", "openflow_bench"),
     ):
         print(f"\n{name}")
         print((await run(sys.executable, "-m", f"bench.{name}", seconds=600)).strip())
