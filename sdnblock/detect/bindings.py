@@ -7,7 +7,7 @@ with which credential, as what phone, and until when.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from sdnblock.detect.site import site_of
@@ -18,8 +18,6 @@ _MOST: Final = 200_000
 _SITES: Final = 8
 """Sites remembered of one user; where there are more, nobody can say who is a stranger."""
 _CONTACTS: Final = 8
-_SAID: Final = 512
-"""Characters of a request beyond which what it says is not remembered as it came."""
 _DEFAULT: Final = 3600.0
 _LONGEST: Final = 86400.0
 _LINGER: Final = 3600.0
@@ -39,9 +37,9 @@ class Binding:
     until: float
     contacts: tuple[tuple[str, str], ...] = ()
     """User and host of each Contact that it registered."""
-    said: tuple[str, ...] = field(default=(), repr=False)
-    """The texts that all this was read from: phones say the same all day."""
-    lasts: float = field(default=0.0, repr=False)
+    said: int = 0
+    """Hash of the texts that all this was read from: phones say the same all day."""
+    lasts: float = 0.0
     """Seconds for which it was registered."""
 
 
@@ -62,7 +60,7 @@ class Bindings:
             return
         site, digest = site_of(outcome.remote), asked.digest
         username = digest.get("username")[:100] if digest is not None else ""
-        said = (username, asked.user_agent, asked.contact_text, asked.expires_text)
+        said = hash((username, asked.user_agent, asked.contact_text, asked.expires_text))
         sites = self._users.get(aor)
         if sites is not None and (known := sites.get(site)) is not None and known.said == said:
             known.until = outcome.time + known.lasts
@@ -86,7 +84,7 @@ class Bindings:
             username, asked.user_agent[:100], outcome.time + lasts,
             tuple((found.user[:100], found.host) for each in asked.contacts[:_CONTACTS]
                   if (found := parse_address(each)) is not None),
-            said if sum(map(len, said)) <= _SAID else (), lasts,
+            said, lasts,
         )  # fmt: skip
         if len(sites) > _SITES + 1:
             del sites[next(iter(sites))]

@@ -144,9 +144,6 @@ class Injection(Detector):
 
 
 def _usernames(message: SipMessage) -> list[str]:
-    fields = message.fields
-    if "authorization" not in fields and "proxy-authorization" not in fields:
-        return []
     return [credential.get("username") for credential in message.credentials[:8]]
 
 

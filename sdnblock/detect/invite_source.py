@@ -133,4 +133,4 @@ def _is_strange(address: bytes, registered: Iterable[bytes]) -> bool:
     """Whether nobody is registered from there or nearby. Of another family nothing is known."""
     place = _place(address)
     near = [_place(site) == place for site in registered if len(site) == len(address)]
-    return bool(near) and True not in near
+    return bool(near) and not any(near)

@@ -89,8 +89,6 @@ class OutcomeWalk(Detector):
         self._settings = settings
         self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
         self._waiting: OrderedDict[bytes, OutcomeCrossed] = OrderedDict()
-        self._excuses = False
-        """Whether any source was ever excused."""
 
     def outcome(self, outcome: Outcome) -> Iterable[Finding]:
         """What became of a request."""
@@ -110,7 +108,7 @@ class OutcomeWalk(Detector):
 
     def begun(self, event: SipSeen) -> Iterable[Finding]:
         """Whom an excused source asks for."""
-        seen = self._seen.get(event.site) if self._excuses else None
+        seen = self._seen.get(event.site)
         if seen is not None and seen.excused and len(seen.asked) < _USERS:
             message = event.message
             address = message.to if message.method == "REGISTER" else message.request_uri
@@ -159,7 +157,6 @@ class OutcomeWalk(Detector):
         at_most = None
         if seen is not None and not self._supported(seen):
             at_most, seen.excused = Action.WATCH, True
-            self._excuses = True
             seen.asked.clear()
             reason += f"; but they are about {len(seen.unknown)} users: watched"
         return Finding(

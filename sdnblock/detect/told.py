@@ -84,7 +84,7 @@ class Beginning:
 
     def of(self, message: SipMessage) -> tuple[Hook, ...]:
         """The hooks."""
-        if "authorization" in message.fields or "proxy-authorization" in message.fields:
+        if message.has_credentials:
             return self._with.get(message.method, self._others_with)
         return self._without.get(message.method, self._others_without)
 

@@ -12,7 +12,7 @@ sent; or the ACK of a final response, which repeats our To tag (RFC 3261, 17.1.1
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sdnblock.block import TCP
@@ -63,13 +63,6 @@ class Outcome:
     to_tag: str = ""
     """Ours, of an INVITE."""
 
-    def proved(self, now: float) -> Outcome:
-        """The same, of which the remote has shown at ``now`` that it got it."""
-        return Outcome(
-            now, self.remote, self.method, self.status, self.credential, self.challenged,
-            self.rejected, True, self.asked, self.accepted, self.to_tag,
-        )  # fmt: skip
-
     @property
     def user(self) -> str:
         """Whom the request was about: the To user of a REGISTER, else the Request-URI's."""
@@ -119,12 +112,7 @@ class Transactions:
                 known.established |= event.established
                 return False
             self._drop(key, known)
-        fields = message.fields
-        if "authorization" in fields or "proxy-authorization" in fields:
-            asked = self._with_credential(event)
-        else:
-            asked = Asked(event, None, ())
-        pending[key] = asked
+        asked = pending[key] = self._asked(event)
         self._size += asked.size
         full = self._size > _MOST_SIZE or len(pending) > _MOST
         if full or not 0 <= now - self._looked < _LOOK:
@@ -165,8 +153,8 @@ class Transactions:
             return None
         if not self._tags.proves(tag, self.proof.tags):
             return None
-        asked.outcome = proved = asked.outcome.proved(event.time)
-        return proved
+        asked.outcome = replace(asked.outcome, time=event.time, proven=True)
+        return asked.outcome
 
     def _challenged(self, event: SipSeen) -> None:
         for digest in event.message.challenges:
@@ -175,8 +163,8 @@ class Transactions:
                 sampled=event.sampled,
             )  # fmt: skip
 
-    def _with_credential(self, event: SipSeen) -> Asked:
-        """A request with credentials. Of several, one with a nonce of ours counts."""
+    def _asked(self, event: SipSeen) -> Asked:
+        """A request. Of several credentials, one with a nonce of ours counts."""
         found = event.message.credentials
         if not found:
             return Asked(event, None, ())

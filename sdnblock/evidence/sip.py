@@ -192,10 +192,13 @@ class SipMessage:
         return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
     @property
+    def has_credentials(self) -> bool:
+        """Whether a request carries any, that can be read or not."""
+        return "authorization" in self.fields or "proxy-authorization" in self.fields
+
+    @property
     def authorization(self) -> Digest | None:
         """The first credential that a request carries, if any."""
-        if "authorization" not in self.fields and "proxy-authorization" not in self.fields:
-            return None
         credentials = self.credentials
         return credentials[0] if credentials else None
 
@@ -223,6 +226,8 @@ class SipMessage:
         return found
 
     def _read_credentials(self) -> list[Digest]:
+        if not self.has_credentials:
+            return []
         get = self.fields.get
         values: Sequence[str | None] = (get("authorization"), get("proxy-authorization"))
         if self.repeated:
