@@ -10,6 +10,7 @@ import statistics
 import sys
 import time
 from pathlib import Path
+from typing import Final
 
 from bench.lab import Lab
 from bench.passing import source
@@ -23,6 +24,10 @@ from sdnblock.config import load_config
 BLOCKS = 100_000
 SAMPLES = 400
 RUNS = 3
+
+_ROOT: Final = Path(__file__).resolve().parent.parent
+_NATIVE: Final = _ROOT / ".venv-native/bin/python"
+_COMPILED: Final = frozenset({"replay_bench", "hep_bench"})
 
 
 def machine() -> str:
@@ -133,6 +138,13 @@ async def parts() -> None:
     ):
         print(f"\n{name}")
         print((await run(sys.executable, "-m", f"bench.{name}", seconds=600)).strip())
+        if name in _COMPILED:
+            print("the same as machine code (make native):")
+            print(
+                (
+                    await run(_NATIVE, _ROOT / "bench/native.py", f"bench.{name}", seconds=600)
+                ).strip()
+            )
 
 
 async def main() -> None:

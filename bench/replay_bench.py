@@ -1,6 +1,7 @@
 """SIP packets a second that ``sdnblock replay`` reads, understands and judges, on one core.
 
     python -m bench.replay_bench
+    .venv-native/bin/python bench/native.py bench.replay_bench      # as machine code (make native)
 
 Two captures of :mod:`bench.replay_traffic`, written to a temporary place and read by the
 command's reader. Measured in CPU time: it is one thread that never waits. The command as a whole
@@ -100,7 +101,7 @@ def _command(path: Path) -> float:
     """CPU seconds of ``sdnblock replay`` on a file."""
     before = os.times()
     subprocess.run(
-        [sys.executable, "-m", "sdnblock", "replay", str(path), "-o", "json"],
+        [sys.executable, "-P", "-m", "sdnblock", "replay", str(path), "-o", "json"],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     after = os.times()

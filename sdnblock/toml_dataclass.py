@@ -1,20 +1,20 @@
 """A frozen dataclass of settings, read from a TOML table by its fields.
 
-A field's type says what is read; its ``metadata`` the bounds: ``least`` and ``most`` for
-numbers, ``duration`` for seconds written like ``10m``, ``choices`` for words, ``key`` where
-the key is not the field's name, ``parse`` for what reads a text (TargetError: it is wrong), of
-tuples each one. A tuple of dataclasses is an array of tables.
+A field's default says what is read (of machine code there are no annotations to ask, see
+``make native``); its ``metadata`` the rest: ``kind`` where the default is None, or a tuple of
+dataclasses, which is an array of tables; ``least`` and ``most`` for numbers, ``duration`` for
+seconds written like ``10m``, ``choices`` for words, ``key`` where the key is not the field's
+name, ``parse`` for what reads a text (TargetError: it is wrong), of tuples each one.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import types
-import typing
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from sdnblock.block import NEVER, Action, parse_action, parse_prefix
+from sdnblock.block import NEVER, Action, parse_action
 from sdnblock.toml_table import Table
 
 S = TypeVar("S")
@@ -23,25 +23,21 @@ S = TypeVar("S")
 def read_dataclass(table: Table, kind: type[S]) -> S:
     """The settings, with the dataclass' defaults. Raises ConfigError."""
     values: dict[str, Any] = {}
-    defaults, hints = kind(), typing.get_type_hints(kind)
+    defaults = kind()
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]  # a dataclass, all callers
         key = field.metadata.get("key", field.name)
-        default = getattr(defaults, field.name)
-        values[field.name] = _read(table, key, hints[field.name], default, field.metadata)
+        values[field.name] = _read(table, key, getattr(defaults, field.name), field.metadata)
     table.finish()
     return kind(**values)
 
 
-def _read(
-    table: Table, key: str, kind: Any, default: Any, metadata: typing.Mapping[str, Any]
-) -> Any:
-    if typing.get_origin(kind) is types.UnionType:  # X | None
-        if not table.has(key):
-            return default
-        (kind,) = (each for each in typing.get_args(kind) if each is not type(None))
+def _read(table: Table, key: str, default: Any, metadata: Mapping[str, Any]) -> Any:
+    kind = metadata.get("kind", type(default))
+    if default is None and not table.has(key):
+        return None
     parse = metadata.get("parse")
-    if typing.get_origin(kind) is tuple:
-        return _read_tuple(table, key, typing.get_args(kind)[0], default, parse)
+    if isinstance(default, tuple):
+        return _read_tuple(table, key, kind, default, parse)
     if parse is not None:
         return table.parsed_string(key, default, parse)
     if metadata.get("duration"):
@@ -58,8 +54,7 @@ def _read(
     if kind is Action:
         return table.parsed_string(key, default, parse_action)
     if kind is Path:
-        path = table.path(key)
-        return default if path is None else path
+        return table.path(key)
     if kind is str and "choices" in metadata:
         return table.choice(key, default, metadata["choices"])
     if kind is str:
@@ -70,12 +65,8 @@ def _read(
 def _read_tuple(table: Table, key: str, kind: Any, default: Any, parse: Any) -> Any:
     if dataclasses.is_dataclass(kind):
         rows = table.tables(key)
-        return tuple(read_dataclass(row, typing.cast("type[Any]", kind)) for row in rows) or default
+        return tuple(read_dataclass(row, cast("type[Any]", kind)) for row in rows) or default
     texts = table.strings(key, None)
     if texts is None:
         return default
-    if parse is not None:
-        return tuple(table.parsed(key, text, parse) for text in texts)
-    if kind is str:
-        return tuple(texts)
-    return tuple(table.parsed(key, text, parse_prefix) for text in texts)
+    return tuple(texts if parse is None else (table.parsed(key, each, parse) for each in texts))

@@ -11,14 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sdnblock.block import Action, Flow, Prefix, parse_address, parse_prefix
+from sdnblock.block import Action, Flow, Prefix, Source, parse_address, parse_prefix
 from sdnblock.blocklist.row import Row
 from sdnblock.detect import credit, past
 from sdnblock.detect.engine import Engine
 from sdnblock.detect.finding import Finding
 from sdnblock.detect.flood.spoofing import Spoofing
 from sdnblock.detect.judge import Judge
-from sdnblock.detect.kept import Kept, Kind, Memory
+from sdnblock.detect.kept import Kept, Memory
+from sdnblock.detect.kind import Kind
 from sdnblock.detect.numbers import NumberSettings, TestNumbers
 from sdnblock.detect.past import LADDER, Past, unpack_past
 from sdnblock.detect.registry import DetectSettings
@@ -178,10 +179,10 @@ def test_a_past_survives_being_kept(
         target = (
             Flow(17, ATTACKER, 5060, parse_address("198.51.100.10"), 5060)
             if on_flow
-            else past.KIND.parse_key("203.0.113.66")
+            else Source(ATTACKER)
         )
         found.note(
-            Verdict(target, Action.DROP, seconds, "d", "r" * 300, grade, ATTACKER),  # type: ignore[arg-type]
+            Verdict(target, Action.DROP, seconds, "d", "r" * 300, grade, ATTACKER),
             time,
         )
         assert found.convictions <= len(convictions)

@@ -19,12 +19,10 @@ class Picky(Detector):
         self.responses: list[int] = []
         self.questions: list[Sort] = []
 
-    @staticmethod
-    def cares(sort: Sort) -> bool:
+    def cares(self, sort: Sort) -> bool:
         return sort.method == "REGISTER" and not sort.accepted
 
-    @staticmethod
-    def heeds(status: int, method: str) -> bool:
+    def heeds(self, status: int, method: str) -> bool:
         return method == "INVITE" and status > 100
 
     def outcome(self, outcome: Outcome) -> tuple[()]:
@@ -53,8 +51,7 @@ def test_the_same_sort_with_another_credential_is_another() -> None:
     told: list[Sort] = []
 
     class Proven(Picky):
-        @staticmethod
-        def cares(sort: Sort) -> bool:
+        def cares(self, sort: Sort) -> bool:
             told.append(sort)
             return sort.challenged
 

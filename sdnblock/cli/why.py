@@ -23,7 +23,7 @@ from sdnblock.cli.live import Answer, ask
 from sdnblock.cli.output import show_object
 from sdnblock.controller.hub import OPERATOR, RECOVERED
 from sdnblock.detect import credit, past, story, tenants
-from sdnblock.detect.kept import Kind
+from sdnblock.detect.kind import Kind
 from sdnblock.detect.registry import NAMES
 from sdnblock.detect.site import site_target, site_text
 from sdnblock.errors import TargetError

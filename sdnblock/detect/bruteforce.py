@@ -63,8 +63,7 @@ class BruteForce(Detector):
         self._accepted = AcceptedNonces()
         self._flow_users = FlowUsers()
 
-    @staticmethod
-    def cares(sort: Sort) -> bool:
+    def cares(self, sort: Sort) -> bool:
         """Credentials that were taken, or rejected."""
         if sort.accepted:
             return sort.credential and (sort.challenged or sort.proven)

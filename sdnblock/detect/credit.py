@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sdnblock.detect.kept import Kept, Kind, Memory
+from sdnblock.detect.kept import Kept, Memory
+from sdnblock.detect.kind import Kind
 from sdnblock.detect.site import parse_site, site_of, site_text
 from sdnblock.detect.transactions import Outcome
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from mypy_extensions import mypyc_attr
+
 from sdnblock.detect.bindings import Bindings
 from sdnblock.detect.credit import Credit
 from sdnblock.detect.finding import Finding
@@ -51,6 +53,7 @@ class Sort(NamedTuple):
         return 200 <= self.status < 300
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # where it is machine code, detectors need not be
 class Detector:
     """One attack. Subclasses take their settings and :class:`Shared`."""
 
@@ -61,14 +64,12 @@ class Detector:
     begun_credential: ClassVar[bool] = False
     """Whether it is told only of those that carry a credential."""
 
-    @staticmethod
-    def cares(sort: Sort) -> bool:
+    def cares(self, sort: Sort) -> bool:
         """Whether outcomes of a sort may matter to it; of others it is not told. Asked once for
         each sort: most are of a few, and most of these matter to few."""
         return True
 
-    @staticmethod
-    def heeds(status: int, method: str) -> bool:
+    def heeds(self, status: int, method: str) -> bool:
         """Likewise of our responses; ``method`` is that of the CSeq."""
         return True
 

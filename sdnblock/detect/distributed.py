@@ -91,8 +91,7 @@ class DistributedScan(Detector):
             self._waiting.pop(event.site, None)
         return ()
 
-    @staticmethod
-    def cares(sort: Sort) -> bool:
+    def cares(self, sort: Sort) -> bool:
         """Failures, challenges that wait for an answer, and success."""
         if sort.accepted:
             return sort.challenged or sort.method in _SUCCESSES

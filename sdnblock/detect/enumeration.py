@@ -20,7 +20,8 @@ from typing import Any, Final
 from sdnblock.block import Action
 from sdnblock.detect.detector import Detector, Shared, Sort
 from sdnblock.detect.finding import Finding
-from sdnblock.detect.kept import Kept, Kind, brief, packed_briefs, packed_count, packed_time
+from sdnblock.detect.kept import Kept, brief, packed_briefs, packed_count, packed_time
+from sdnblock.detect.kind import Kind
 from sdnblock.detect.site import parse_site, site_of, site_text
 from sdnblock.detect.transactions import Outcome
 from sdnblock.evidence.grade import Grade
@@ -99,8 +100,7 @@ class Enumeration(Detector):
         self._tenants = shared.tenants
         self._walks: Kept[bytes, Walk] = shared.memory.keep(KIND)
 
-    @staticmethod
-    def cares(sort: Sort) -> bool:
+    def cares(self, sort: Sort) -> bool:
         """Answers that say whether somebody exists."""
         return sort.method in _METHODS and (sort.status in _EXISTS or sort.status in _DEFINITIVE)
 

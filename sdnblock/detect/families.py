@@ -10,7 +10,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sdnblock.detect.kept import Kept, Kind, Memory, brief, packed_briefs, packed_text, packed_time
+from sdnblock.detect.kept import Kept, Memory, brief, packed_briefs, packed_text, packed_time
+from sdnblock.detect.kind import Kind
 from sdnblock.detect.site import parse_site, site_of, site_text
 
 _SITES: Final = 100_000

@@ -7,7 +7,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sdnblock.detect.kept import Kind, packed_count, packed_text, packed_time
+from sdnblock.detect.kept import packed_count, packed_text, packed_time
+from sdnblock.detect.kind import Kind
 from sdnblock.detect.site import parse_site, site_text
 
 _USERS: Final = 64

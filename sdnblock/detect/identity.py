@@ -81,8 +81,7 @@ class Identity(Detector):
         )
         self._refusals: Recent[bytes, _Refusals] = Recent(_Refusals, settings.memory, _MOST)
 
-    @staticmethod
-    def cares(sort: Sort) -> bool:
+    def cares(self, sort: Sort) -> bool:
         """Requests with a credential that were taken or refused."""
         known = sort.challenged and sort.method in _METHODS
         return known and (sort.accepted or sort.status in _REFUSED)

@@ -57,8 +57,7 @@ class InviteSource(Detector):
         self._bindings = shared.bindings
         self._users: Recent[Aor, _User] = Recent(_User, _HOUR, _MOST)
 
-    @staticmethod
-    def cares(sort: Sort) -> bool:
+    def cares(self, sort: Sort) -> bool:
         """Calls that were let in. An accepted one that nothing proves waits for its ACK."""
         if sort.method != "INVITE" or sort.status in _REFUSED:
             return False

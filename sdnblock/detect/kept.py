@@ -12,10 +12,10 @@ import itertools
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from sdnblock.blocklist.row import Row
+from sdnblock.detect.kind import Kind
 from sdnblock.errors import SdnblockError
 
 K = TypeVar("K")
@@ -24,27 +24,6 @@ R = TypeVar("R")
 _FARTHEST: Final = 1e12
 _FUTURE: Final = 60.0
 """Seconds by which a kept time may be ahead of ours (clocks differ); more is cut."""
-
-
-@dataclass(frozen=True)
-class Kind(Generic[K, R]):
-    """One sort of records. ``name`` is ``a-z`` and ``-``; ``lifetime`` is in seconds.
-
-    ``pack`` gives plain JSON values, or None where the time says all; ``unpack`` takes the
-    time and them, from outside, and raises ValueError for what cannot be. ``firm`` says
-    which records a flood of forged packets cannot have made: they are never pushed out by
-    others. ``most`` is how many are held, of the firm and of the others.
-    """
-
-    name: str
-    lifetime: float
-    most: int
-    key_text: Callable[[K], str]
-    parse_key: Callable[[str], K]
-    time: Callable[[R], float]
-    pack: Callable[[R], Any]
-    unpack: Callable[[float, Any], R]
-    firm: Callable[[R], bool] = lambda _: True
 
 
 class Kept(Generic[K, R]):

@@ -19,7 +19,8 @@ from urllib.parse import unquote
 from sdnblock.block import Action, Flow, format_address
 from sdnblock.detect.credit import Credit
 from sdnblock.detect.finding import Finding
-from sdnblock.detect.kept import Kept, Kind, Memory, packed_text, packed_time
+from sdnblock.detect.kept import Kept, Memory, packed_text, packed_time
+from sdnblock.detect.kind import Kind
 from sdnblock.detect.site import parse_site, site_of, site_text
 from sdnblock.detect.transactions import Outcome
 from sdnblock.detect.verdict import Conclusion, Lift, Verdict

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sdnblock.block import Flow
-from sdnblock.detect.kept import Kept, Kind, Memory, packed_count, packed_text, packed_time
+from sdnblock.detect.kept import Kept, Memory, packed_count, packed_text, packed_time
+from sdnblock.detect.kind import Kind
 from sdnblock.detect.site import parse_site, site_of, site_text
 from sdnblock.detect.verdict import Verdict
 from sdnblock.evidence.grade import Grade
 
-LADDER: Final = (600.0, 3600.0, 86400.0, 604800.0, 2592000.0)
+LADDER: Final[tuple[float, ...]] = (600.0, 3600.0, 86400.0, 604800.0, 2592000.0)
 """Seconds of the first, second, ... conviction of a source on proven evidence."""
 
 FORGOTTEN_AFTER: Final = 2592000.0

@@ -10,7 +10,7 @@ Names are matched from the beginning, never inside: short words are in honest na
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +48,7 @@ class ScannerSettings:
     enabled: bool = True
     user_agents: tuple[str, ...] = USER_AGENTS
     froms: tuple[str, ...] = FROMS
-    file: Path | None = None
+    file: Path | None = field(default=None, metadata={"kind": Path})
 
 
 class Scanner(Detector):

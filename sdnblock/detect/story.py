@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sdnblock.detect.kept import Kind, packed_count, packed_text, packed_time
+from sdnblock.detect.kept import packed_count, packed_text, packed_time
+from sdnblock.detect.kind import Kind
 from sdnblock.detect.site import parse_site, site_text
 
 LIFETIME: Final = 2592000.0

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any, Final
 
-from sdnblock.detect.kept import Kept, Kind, Memory, packed_text, packed_time
+from sdnblock.detect.kept import Kept, Memory, packed_text, packed_time
+from sdnblock.detect.kind import Kind
 from sdnblock.detect.site import parse_site, site_of, site_text
 from sdnblock.detect.transactions import Outcome
 from sdnblock.evidence.events import SipSeen

@@ -39,7 +39,7 @@ AckKey = tuple[bytes, str, str]
 """(remote address, Call-ID, our To tag)."""
 
 
-@dataclass(slots=True)  # frozen, it would take three times as long to make
+@dataclass(slots=True, init=False)  # very many are made: its __init__ is written out
 class Outcome:
     """The final response that we sent to a request of a remote."""
 
@@ -62,6 +62,23 @@ class Outcome:
     """Whether we answered 2xx."""
     to_tag: str = ""
     """Ours, of an INVITE."""
+
+    def __init__(
+        self, time: float, remote: bytes, method: str, status: int, credential: bool,
+        challenged: bool, rejected: bool, proven: bool, asked: Asked, accepted: bool,
+        to_tag: str = "",
+    ) -> None:  # fmt: skip
+        self.time = time
+        self.remote = remote
+        self.method = method
+        self.status = status
+        self.credential = credential
+        self.challenged = challenged
+        self.rejected = rejected
+        self.proven = proven
+        self.asked = asked
+        self.accepted = accepted
+        self.to_tag = to_tag
 
     @property
     def user(self) -> str:

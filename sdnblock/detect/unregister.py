@@ -74,8 +74,7 @@ class Unregister(Detector):
         self._bindings = shared.bindings
         self._sites: Recent[bytes, _Site] = Recent(_Site, settings.memory, _MOST)
 
-    @staticmethod
-    def cares(sort: Sort) -> bool:
+    def cares(self, sort: Sort) -> bool:
         """Answers to a REGISTER that took or refused it."""
         return sort.method == "REGISTER" and (sort.accepted or sort.status in _REFUSED)
 

@@ -41,8 +41,7 @@ class WeakDigest(Detector):
     def __init__(self, settings: WeakDigestSettings, shared: Shared) -> None:
         pass
 
-    @staticmethod
-    def heeds(status: int, method: str) -> bool:
+    def heeds(self, status: int, method: str) -> bool:
         """Challenges."""
         return status in _CHALLENGES
 

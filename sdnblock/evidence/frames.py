@@ -38,7 +38,7 @@ _PLAIN_SIZE: Final = _PLAIN.size
 _FIN_RST: Final = 0x05
 
 
-@dataclass(slots=True)  # frozen, it would take three times as long to make
+@dataclass(slots=True, init=False)  # one of every packet: its __init__ is written out
 class Segment:
     """A UDP datagram, or a TCP segment with its sequence number."""
 
@@ -51,6 +51,19 @@ class Segment:
     sequence: int = 0
     ends: bool = False
     """Whether a TCP segment closes its direction (FIN or RST)."""
+
+    def __init__(
+        self, protocol: int, source: bytes, source_port: int, destination: bytes,
+        destination_port: int, payload: bytes, sequence: int = 0, ends: bool = False,
+    ) -> None:  # fmt: skip
+        self.protocol = protocol
+        self.source = source
+        self.source_port = source_port
+        self.destination = destination
+        self.destination_port = destination_port
+        self.payload = payload
+        self.sequence = sequence
+        self.ends = ends
 
 
 def decode(link_type: int, frame: bytes) -> Segment | None:
@@ -153,6 +166,6 @@ def _l4(
         if start < at + 20:
             return None
         ends = bool(frame[at + 13] & _FIN_RST)
-        payload = frame[start:end]
+        payload = frame[start:end] if start < end else b""
         return Segment(TCP, source, ports[0], destination, ports[1], payload, sequence, ends)
     return None

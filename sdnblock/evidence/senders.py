@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from sdnblock.block import Prefix, Source, covers, source_of
+from sdnblock.block import Prefix, Source, covers, parse_prefix, source_of
 from sdnblock.errors import SdnblockError
 
 LOOPBACK: Final = (Prefix(bytes((127, 0, 0, 0)), 8), Source(bytes(15) + b"\1"))
 _REMEMBERED: Final = 4096
+_PREFIXES: Final = {"parse": parse_prefix}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +25,17 @@ class HepSettings:
     enabled: bool = False
     listen: str = "127.0.0.1:9060"
     """``address:port``, UDP and TCP; IPv6 in brackets."""
-    senders: tuple[Source | Prefix, ...] = LOOPBACK
+    senders: tuple[Source | Prefix, ...] = field(default=LOOPBACK, metadata=_PREFIXES)
     """Addresses that packets are taken from."""
-    sniffers: tuple[Source | Prefix, ...] = ()
+    sniffers: tuple[Source | Prefix, ...] = field(default=(), metadata=_PREFIXES)
     """Senders that copy packets off the wire and do not know whether a connection stands."""
-    keyless: tuple[Source | Prefix, ...] = ()
+    keyless: tuple[Source | Prefix, ...] = field(default=(), metadata=_PREFIXES)
     """Senders that cannot send a key, and come by a way on which nobody can forge them."""
-    partial: tuple[Source | Prefix, ...] = ()
+    partial: tuple[Source | Prefix, ...] = field(default=(), metadata=_PREFIXES)
     """Senders that copy only some of their server's messages."""
-    key: str | None = field(default=None, repr=False)
+    key: str | None = field(default=None, repr=False, metadata={"kind": str})
     """What every packet must carry; None: nothing is asked for."""
-    key_file: Path | None = None
+    key_file: Path | None = field(default=None, metadata={"kind": Path})
     """File whose first line is the key."""
     max_age: float = field(default=60.0, metadata={"duration": True})
     """Seconds by which a packet's time may differ from ours."""

@@ -87,7 +87,7 @@ _first_lines: Final[dict[bytes, tuple[str, str, int]]] = {}
 """Method, URI and status."""
 
 
-@dataclass(slots=True)  # frozen, it would take three times as long to make
+@dataclass(slots=True, init=False)  # one of every packet: its __init__ is written out
 class SipMessage:
     """One message. ``method`` is empty for a response, ``status`` 0 for a request."""
 
@@ -105,6 +105,20 @@ class SipMessage:
     _credentials: list[Digest] | None = field(default=None, init=False, repr=False, compare=False)
     _challenges: list[Digest] | None = field(default=None, init=False, repr=False, compare=False)
     """Both once they were asked for."""
+
+    def __init__(
+        self, method: str, uri: str, status: int, fields: dict[str, str],
+        repeated: tuple[tuple[str, str], ...] = (), junk: int = 0, head: int = 0,
+    ) -> None:  # fmt: skip
+        self.method = method
+        self.uri = uri
+        self.status = status
+        self.fields = fields
+        self.repeated = repeated
+        self.junk = junk
+        self.head = head
+        self._credentials = None
+        self._challenges = None
 
     def first(self, name: str) -> str:
         """A header's first value, empty if there is none."""
@@ -284,7 +298,7 @@ def parse_message(data: bytes) -> SipMessage | None:
     else:
         end = head_end = min(len(data), limit)
     fields: dict[str, str] = {}
-    repeated = _read_head(data[begin:end].decode("utf-8", "replace"), fields)
+    repeated = _read_head(data[begin : max(begin, end)].decode("utf-8", "replace"), fields)
     junk = len(data[:first].strip(b"\r\n\0 \t")) if first else 0
     return SipMessage(*start, fields, repeated, junk, head_end)
 

@@ -41,12 +41,16 @@ class Address:
     host: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)  # frozen, it would take three times as long to make
 class Digest:
     """An Authorization or a challenge: scheme and parameters by lower-case name."""
 
     scheme: str
     parameters: dict[str, str]
+
+    def __init__(self, scheme: str, parameters: dict[str, str]) -> None:
+        self.scheme = scheme
+        self.parameters = parameters
 
     def get(self, name: str) -> str:
         """A parameter, empty if it is not there."""

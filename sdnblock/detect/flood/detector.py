@@ -121,8 +121,7 @@ class Floods(Detector):
             return ()
         return self._judge(name, count, limit, counts, event)
 
-    @staticmethod
-    def cares(sort: Sort) -> bool:
+    def cares(self, sort: Sort) -> bool:
         """Answers that prove something."""
         return sort.proven or sort.challenged
 

@@ -45,7 +45,7 @@ class FraudSettings:
     silence: float = field(default=7200.0, metadata={"duration": True})
     action: Action = Action.DROP
     """The most that a critical level does."""
-    profile: tuple[Profile, ...] = (ABROAD,)
+    profile: tuple[Profile, ...] = field(default=(ABROAD,), metadata={"kind": Profile})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,7 @@ class Fraud(Detector):
         self._last: tuple[Call, _Place] | None = None
         self._expired = 0.0
 
-    @staticmethod
-    def heeds(status: int, method: str) -> bool:
+    def heeds(self, status: int, method: str) -> bool:
         """Answers to what calls are made of."""
         return method == "BYE" or (method == "INVITE" and status > 100)
 
@@ -110,8 +109,7 @@ class Fraud(Detector):
         ended = self._calls.ours(event) if event.message.is_request else None
         return self._end(ended, event.time) if ended is not None else ()
 
-    @staticmethod
-    def cares(sort: Sort) -> bool:
+    def cares(self, sort: Sort) -> bool:
         """An answered call whose source is not proven waits for its ACK: without one there is no
         call."""
         return sort.method == "INVITE" and (sort.proven or not sort.accepted)
