@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sdnblock.block import UDP
 from sdnblock.detect import unregister
 from sdnblock.detect.asked import Asked
-from sdnblock.evidence import sip
+from sdnblock.evidence import sip, sip_values
 from sdnblock.evidence.events import SipSeen
 from sdnblock.evidence.sip import SipMessage, parse_message
 from sdnblock.evidence.sip_values import (
@@ -232,6 +232,27 @@ def test_what_stands_in_quotes_is_no_parameter(value: str, nonce: str) -> None:
     digest = parse_digest(value)
     assert digest is not None
     assert digest.get("nonce") == nonce
+
+
+_PIECES = (
+    'nonce="a b,c"', "qop=auth", "nc=00000001", 'realm=""', "stale=", "uri=a", 'x="y"', "NONCE=b",
+    ", ", ",", " ", "\t", "=", '"', "\\", '\\"', "ü", "opaque", "=MD5", "-sess", "\x1f",
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=12).map("".join))
+def test_usual_parameters_are_read_as_the_pattern_reads_them(text: str) -> None:
+    usual = sip_values._usual_parameters(text)
+    found: dict[str, str] = {}
+    for name, quoted, plain in sip_values._CREDENTIALS.findall(text):
+        if name:
+            found.setdefault(name.lower(), quoted or plain)
+    assert usual is None or usual == found
+
+
+def test_what_phones_send_is_usual() -> None:
+    for text in ('realm="a", nonce="b", qop="auth"', 'nonce="b",nc=00000001,uri="sip:x=y"', ""):
+        assert sip_values._usual_parameters(text) is not None
 
 
 @pytest.mark.parametrize(

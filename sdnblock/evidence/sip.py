@@ -318,9 +318,8 @@ def _read_head(
     """Reads headers into ``fields``; those that came again are returned. ``folded``: lines may
     continue on the next one."""
     repeated: tuple[tuple[str, str], ...] = ()
-    known = _lines.get
     for text in head.split("\n"):
-        line = known(text)
+        line = _lines.get(text)
         if line is None:
             name, colon, rest = text.partition(":")
             key = _NAMES.get(name)

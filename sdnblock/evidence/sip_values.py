@@ -30,6 +30,10 @@ _CREDENTIALS = re.compile(
     r'(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^,\s"]++))|(?s:.+)'
 )
 """A parameter, its value quoted or not; or, where none begins, all that is left."""
+_USUAL: Final = frozenset(
+    {"username", "realm", "nonce", "uri", "response", "algorithm", "cnonce", "opaque", "qop", "nc",
+     "stale"}
+)  # fmt: skip
 _TOKEN = re.compile(r"[A-Za-z0-9._~+-]*")
 
 
@@ -128,12 +132,46 @@ def parse_digest(value: str) -> Digest | None:
     scheme, _, rest = value.strip().replace("\t", " ").partition(" ")
     if not scheme:
         return None
-    parameters: dict[str, str] = {}
-    first = parameters.setdefault
-    for name, quoted, plain in _CREDENTIALS.findall(rest):
-        if name:
-            first(name.lower(), quoted or plain)
+    parameters = _usual_parameters(rest)
+    if parameters is None:
+        parameters = {}
+        for name, quoted, plain in _CREDENTIALS.findall(rest):
+            if name:
+                parameters.setdefault(name.lower(), quoted or plain)
     return Digest(scheme.lower(), parameters)
+
+
+def _usual_parameters(text: str) -> dict[str, str] | None:
+    """What :data:`_CREDENTIALS` finds, faster, where they are written as nearly everybody does;
+    None where they are not."""
+    found: dict[str, str] = {}
+    at, size = 0, len(text)
+    while at < size:
+        equals = text.find("=", at)
+        if equals < 0:
+            return None
+        name = text[at:equals].lstrip(" \t,")
+        if name not in _USUAL:
+            return None
+        at = equals + 1
+        if text.startswith('"', at):
+            end = text.find('"', at + 1)
+            if end < 0:
+                return None
+            value = text[at + 1 : end]
+            if "\\" in value:
+                return None
+            at = end + 1
+        else:
+            end = text.find(",", at)
+            if end < 0:
+                end = size
+            value = text[at:end]
+            if not value.isalnum() or not value.isascii():
+                return None
+            at = end
+        found.setdefault(name, value)
+    return found
 
 
 def _span(value: str) -> tuple[int, int]:
