@@ -48,7 +48,7 @@ native: $(NATIVE_VENV)/installed
 test-native: $(NATIVE_VENV)/installed-dev
 	$(NATIVE_VENV)/bin/python bench/native.py pytest -p no:cacheprovider $(NATIVE_TESTS)
 
-# What has no part of its own in another process, and makes no detectors of its own.
+# Of what was compiled: those that need neither root nor Redis.
 NATIVE_TESTS := $(addprefix tests/test_,$(addsuffix .py,native replay capture config corpus sip \
     sip_stream tcp hep hep_intake transactions detect message_detectors identity_detectors \
     brute_force flood fraud distributed hard_negatives numbers memory told bindings simulation))

@@ -139,12 +139,8 @@ async def parts() -> None:
         print(f"\n{name}")
         print((await run(sys.executable, "-m", f"bench.{name}", seconds=600)).strip())
         if name in _COMPILED:
-            print("the same as machine code (make native):")
-            print(
-                (
-                    await run(_NATIVE, _ROOT / "bench/native.py", f"bench.{name}", seconds=600)
-                ).strip()
-            )
+            found = await run(_NATIVE, _ROOT / "bench/native.py", f"bench.{name}", seconds=600)
+            print(f"the same as machine code (make native)\n{found.strip()}")
 
 
 async def main() -> None:

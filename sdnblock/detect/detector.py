@@ -64,6 +64,7 @@ class Detector:
     begun_credential: ClassVar[bool] = False
     """Whether it is told only of those that carry a credential."""
 
+    # Not static: of such, machine code would only ever call those of this very class.
     def cares(self, sort: Sort) -> bool:
         """Whether outcomes of a sort may matter to it; of others it is not told. Asked once for
         each sort: most are of a few, and most of these matter to few."""

@@ -166,6 +166,6 @@ def _l4(
         if start < at + 20:
             return None
         ends = bool(frame[at + 13] & _FIN_RST)
-        payload = frame[start:end] if start < end else b""
+        payload = frame[start:end] if start < end else b""  # as in sip.parse_message
         return Segment(TCP, source, ports[0], destination, ports[1], payload, sequence, ends)
     return None

@@ -298,6 +298,7 @@ def parse_message(data: bytes) -> SipMessage | None:
     else:
         end = head_end = min(len(data), limit)
     fields: dict[str, str] = {}
+    # (A slice must not end before it begins: mypyc 2.4 raises SystemError then.)
     repeated = _read_head(data[begin : max(begin, end)].decode("utf-8", "replace"), fields)
     junk = len(data[:first].strip(b"\r\n\0 \t")) if first else 0
     return SipMessage(*start, fields, repeated, junk, head_end)
