@@ -16,12 +16,12 @@ from pathlib import Path
 
 def main() -> None:
     """The module named first, with the other arguments."""
-    root = str(Path(__file__).resolve().parent.parent)
-    sys.path[0:1] = []  # this folder
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [each for each in sys.path if each != str(here)]
     file = importlib.import_module("sdnblock.detect.engine").__file__ or ""
     if not file.endswith(".so"):
         sys.exit(f"{file} is no machine code: run it with .venv-native/bin/python (make native)")
-    sys.path.append(root)
+    sys.path.append(str(here.parent))
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
