@@ -79,7 +79,7 @@ class ForeignDomain(Detector):
     def begun(self, event: SipSeen) -> Iterable[Finding]:
         """A finding, if a request names hosts that it should not."""
         words = event.words
-        if self._harmless.has(words):
+        if words in self._harmless.words:
             return ()
         found = list(self._look(event))
         if not found and event.site not in self._asked:

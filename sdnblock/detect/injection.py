@@ -92,7 +92,7 @@ class Injection(Detector):
     def begun(self, event: SipSeen) -> Iterable[Finding]:
         """A finding, if a request holds what no phone sends."""
         message, words = event.message, event.words
-        if self._harmless.has(words) and self._clean.issuperset(_usernames(message)):
+        if words in self._harmless.words and self._clean.issuperset(_usernames(message)):
             return ()
         found = self._found(message)
         if found is None:
@@ -105,10 +105,10 @@ class Injection(Detector):
 
     def _found(self, message: SipMessage) -> tuple[str, str, str] | None:
         """(where, what, the text), of the first that is found."""
-        get = message.fields.get
+        fields = message.fields
         values = [
-            message.uri, get("user-agent", ""), get("contact", ""),
-            without_tag(get("from", "")), without_tag(get("to", "")),
+            message.uri, fields.get("user-agent", ""), fields.get("contact", ""),
+            without_tag(fields.get("from", "")), without_tag(fields.get("to", "")),
         ]  # fmt: skip
         values += [value for name, value in message.repeated if name in _FIELDS]
         values += _usernames(message)

@@ -68,14 +68,14 @@ class Replay(Detector):
         return findings
 
     def _look(self, event: SipSeen, digest: Digest) -> Finding | None:
-        get = digest.parameters.get
-        nonce, response = get("nonce", ""), get("response", "")
+        shown = digest.parameters
+        nonce, response = shown.get("nonce", ""), shown.get("response", "")
         if digest.scheme != "digest" or not nonce or not response or len(nonce) > 256:
             return None
         site, message = event.site, event.message
         request = hash((message.call_id, message.cseq))
-        key = hash((get("username", ""), nonce, response, get("nc", ""),
-                    get("cnonce", ""), get("uri", "")))  # fmt: skip
+        key = hash((shown.get("username", ""), nonce, response, shown.get("nc", ""),
+                    shown.get("cnonce", ""), shown.get("uri", "")))  # fmt: skip
         before = self._responses.get(key)
         if before is None or event.time - before.time > self._memory:
             self._responses[key] = _Used(event.time, site, request)

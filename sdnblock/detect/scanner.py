@@ -74,8 +74,8 @@ class Scanner(Detector):
     def request(self, event: SipSeen) -> Iterable[Finding]:
         """A finding, if a request bears one of the names."""
         message = event.message
-        get = message.fields.get
-        agent, sender = get("user-agent", ""), get("from", "")
+        fields = message.fields
+        agent, sender = fields.get("user-agent", ""), fields.get("from", "")
         if self._version != self._more.version:
             self._learn()
         begin = sender[: self._begin]

@@ -121,7 +121,8 @@ class Transactions:
     def request(self, event: SipSeen) -> bool:
         """A request of a remote other than ACK; whether it is a new one."""
         message, now = event.message, event.time
-        key = (event.source, *message.transaction)
+        call_id, cseq, branch = message.transaction
+        key = (event.source, call_id, cseq, branch)
         pending = self._pending
         known = pending.get(key)
         if known is not None:
@@ -145,7 +146,8 @@ class Transactions:
             return None
         if status in _CHALLENGES:
             self._challenged(event)
-        asked = self._pending.get((event.destination, *message.transaction))
+        call_id, cseq, branch = message.transaction
+        asked = self._pending.get((event.destination, call_id, cseq, branch))
         if asked is None or asked.outcome is not None or now - asked.time > _LIFETIME:
             return None
         method, digest = asked.message.method, asked.digest

@@ -19,9 +19,9 @@ def words_of(event: SipSeen) -> tuple[bytes | str, ...] | None:
     message = event.message
     if message.repeated:
         return None
-    get = message.fields.get
-    to, contact, agent = get("to", ""), get("contact", ""), get("user-agent", "")
-    sender, uri = without_tag(get("from", "")), message.uri
+    fields, uri = message.fields, message.uri
+    to, contact = fields.get("to", ""), fields.get("contact", "")
+    sender, agent = without_tag(fields.get("from", "")), fields.get("user-agent", "")
     if len(uri) + len(sender) + len(to) + len(contact) + len(agent) > _LONGEST:
         return None
     if "tag" in to or "tag" in to.lower():
@@ -33,13 +33,12 @@ class Harmless:
     """Words in which somebody found nothing wrong; bounded."""
 
     def __init__(self) -> None:
-        self._words: set[tuple[bytes | str, ...] | None] = set()
-        self.has = self._words.__contains__
-        """Whether it found nothing wrong in these."""
+        self.words: set[tuple[bytes | str, ...] | None] = set()
+        """In which it found nothing wrong."""
 
     def add(self, words: tuple[bytes | str, ...] | None) -> None:
         """It has."""
         if words is not None:
-            if len(self._words) >= _MOST:
-                self._words.clear()
-            self._words.add(words)
+            if len(self.words) >= _MOST:
+                self.words.clear()
+            self.words.add(words)

@@ -196,8 +196,12 @@ class SipMessage:
     @property
     def transaction(self) -> tuple[str, tuple[int, str], str]:
         """Call-ID, CSeq and branch, by which a response is known to belong to its request."""
-        get = self.fields.get
-        return get("call-id", ""), _parse_cseq(get("cseq", "")), branch_of(get("via", ""))
+        fields = self.fields
+        return (
+            fields.get("call-id", ""),
+            _parse_cseq(fields.get("cseq", "")),
+            branch_of(fields.get("via", "")),
+        )
 
     @property
     def content_length(self) -> int:
@@ -301,7 +305,8 @@ def parse_message(data: bytes) -> SipMessage | None:
     # (A slice must not end before it begins: mypyc 2.4 raises SystemError then.)
     repeated = _read_head(data[begin : max(begin, end)].decode("utf-8", "replace"), fields)
     junk = len(data[:first].strip(b"\r\n\0 \t")) if first else 0
-    return SipMessage(*start, fields, repeated, junk, head_end)
+    method, uri, status = start
+    return SipMessage(method, uri, status, fields, repeated, junk, head_end)
 
 
 def _read_start(found: re.Match[bytes]) -> tuple[str, str, int]:
@@ -338,7 +343,7 @@ def _read_head(
             value = rest.lstrip(" \t").rstrip()
             if len(value) > MAX_VALUE or "\r" in value:
                 value = value.partition("\r")[0][:MAX_VALUE].rstrip()
-            if key not in _SINGULAR:
+            if key not in _SINGULAR and (key != "to" or ";tag=" not in value):
                 _remember(text, (key, value))
         else:
             key, value = line

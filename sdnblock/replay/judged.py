@@ -50,27 +50,26 @@ def replay(
     sources: dict[bytes, _Source] = {}
     blocks = Blocks()
     decisions: list[Decision] = []
-    observe, count, is_ours, dropped = engine.observe, window.request, sides.ours, blocks.drops
     ticked = 0.0
     for event in events:
-        if is_ours(event.source):
-            conclusions = observe(event)
+        if sides.ours(event.source):
+            conclusions = engine.observe(event)
         else:
             source = sources.get(event.source)
             if source is None:
                 source = sources[event.source] = _Source(event.time)
             source.messages += 1
-            if decisions and dropped(event):
+            if decisions and blocks.drops(event):
                 if event.time - ticked < _TICK:
                     continue
                 ticked = event.time
                 conclusions = engine.tick(event.time)
             else:
-                conclusions = observe(event)
+                conclusions = engine.observe(event)
                 if not event.message.status:
-                    crossed = count(event)
+                    crossed = window.request(event)
                     if crossed is not None:
-                        conclusions += observe(crossed)
+                        conclusions += engine.observe(crossed)
         for each in conclusions:
             if isinstance(each, Lift):
                 blocks.lift(each)
