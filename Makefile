@@ -13,7 +13,7 @@ NATIVE_PACKAGES := gcc libc6-dev python3-dev
 TEST_PACKAGES := $(DEMO_PACKAGES) $(NATIVE_PACKAGES) clang llvm libbpf-dev linux-libc-dev tcpdump openssl nftables \
     mininet iputils-ping openvswitch-switch fail2ban python3-pyinotify kamailio-redis-modules
 
-.PHONY: native test-native framing simulation help demo test test-bmv2 fuzz fuzz-parsers bench compare attacks lab p4 p4-tofino xdp lint packages clean
+.PHONY: native test-native fuzz-native framing simulation help demo test test-bmv2 fuzz fuzz-parsers bench compare attacks lab p4 p4-tofino xdp lint packages clean
 
 help:
 	@echo 'make demo       the whole loop on real traffic (root)'
@@ -28,6 +28,7 @@ help:
 	@echo 'make test-bmv2  against a real BMv2: needs simple_switch_grpc on the PATH (root)'
 	@echo 'make fuzz       the property tests with new seeds (root)'
 	@echo 'make fuzz-parsers  coverage-guided fuzzing of all parsers: an hour'
+	@echo 'make fuzz-native  the parsers as machine code, with damaged inputs: ten minutes'
 	@echo 'make p4         rebuild p4/compiled from the P4 program: needs p4c'
 	@echo 'make p4-tofino  the same for a Tofino (docs/tofino.md): needs p4c-barefoot and bfas'
 	@echo 'make xdp        rebuild p4/compiled from the XDP program: needs clang'
@@ -64,6 +65,10 @@ fuzz: $(VENV)/installed-dev
 fuzz-parsers: $(VENV)/installed-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	$(BIN)/python -m tests.fuzzing
+
+# What was compiled, which atheris cannot look into: ten minutes of damaged inputs.
+fuzz-native: $(NATIVE_VENV)/installed-dev
+	$(NATIVE_VENV)/bin/python bench/native.py tests.fuzzing.blind 600
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
