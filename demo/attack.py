@@ -37,11 +37,12 @@ class Ear:
         self._process: Process | None = None
 
     async def start(self) -> None:
-        """Begin to count."""
+        """Begin to count; from its return on nothing is missed. Raises CommandFailed."""
         self._process = await self._network.start(
             *(self.host.role, f"ear-{self.host.role}", sys.executable, "-P"),
             *(str(sniff.__file__), "eth0", self._file),
         )
+        await self._process.until_logged("listening")
 
     def heard(self) -> Heard:
         """The count so far, 0.2 s old at most."""

@@ -4,7 +4,7 @@ Run in a host's namespace: ``python -m demo.sniff eth0 OUT.json``. OUT is replac
 five times a second by one JSON object: ``sent``, ``received`` (packets),
 ``first_sent``, ``last_sent``, ``last_received`` (Unix seconds, null if none), ``statuses``
 (status code of a reply -> how many). What a
-switch floods here on its way to others is not counted.
+switch floods here on its way to others is not counted. Prints ``listening`` once it counts.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def main(interface: str, out: Path) -> None:
     last_sent: float | None = None
     last_received: float | None = None
     written = 0.0
+    print("listening", flush=True)
     while True:
         try:
             packet, ancillary, _, address = sock.recvmsg(128, 64)
