@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL_VENV := .venv-shell
 NATIVE_VENV := .venv-native
-SOURCES := $(shell find sdnblock p4/compiled -name '*.py' -o -path 'p4/compiled/*' -type f)
+SOURCES := $(shell find sdnblock p4/compiled -type f ! -name '*.pyc')
 
 BASE_PACKAGES := python3 python3-venv libbpf1 iproute2 procps util-linux ethtool redis-server redis-tools
 DEMO_PACKAGES := $(BASE_PACKAGES) kamailio sip-tester sipvicious
@@ -37,11 +37,12 @@ demo: $(VENV)/installed
 	@demo/packages.sh $(DEMO_PACKAGES)
 	$(BIN)/python -m demo
 
-# The machine code is built and tested beside the rest, at the lowest priority.
+# The machine code is built and tested beside the rest, at the lowest priority. (Not by $$(MAKE):
+# with that, make runs the line even when it is only to print it.)
 test: $(VENV)/installed-dev $(SHELL_VENV)/installed lint
-	@tests/beside.sh build/native.log '$(MAKE) test-native' $(BIN)/python -m pytest -m 'not bmv2'
+	@tests/beside.sh build/native.log 'make test-native' $(BIN)/python -m pytest -m 'not bmv2'
 
-# What detects, compiled by mypyc (two minutes): in a copy, for Python prefers what it compiled
+# What detects, compiled by mypyc (three minutes): in a copy, for Python prefers what it compiled
 # to the sources beside it.
 native: $(NATIVE_VENV)/installed
 	@echo 'detection is machine code in $(NATIVE_VENV)/bin/sdnblock'

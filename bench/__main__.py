@@ -27,7 +27,8 @@ RUNS = 3
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _NATIVE: Final = _ROOT / ".venv-native/bin/python"
-_COMPILED: Final = frozenset({"replay_bench", "hep_bench"})
+_BOTH: Final = frozenset({"replay_bench", "hep_bench"})
+"""Benchmarks that are run as machine code, too."""
 
 
 def machine() -> str:
@@ -138,13 +139,17 @@ async def parts() -> None:
     ):
         print(f"\n{name}")
         print((await run(sys.executable, "-m", f"bench.{name}", seconds=600)).strip())
-        if name in _COMPILED:
+        if name in _BOTH:
             found = await run(_NATIVE, _ROOT / "bench/native.py", f"bench.{name}", seconds=600)
             print(f"the same as machine code (make native)\n{found.strip()}")
 
 
 async def main() -> None:
     """Everything, one after the other."""
+    if not _NATIVE.exists():
+        sys.exit(
+            "there is no machine code to measure: make native builds it (make bench does, too)"
+        )
     print(machine())
     await whole_loop()
     await parts()

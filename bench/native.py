@@ -16,6 +16,8 @@ from pathlib import Path
 
 def main() -> None:
     """The module named first, with the other arguments."""
+    if len(sys.argv) < 2:
+        sys.exit(f"which module? As in: {sys.executable} {sys.argv[0]} bench.replay_bench")
     here = Path(__file__).resolve().parent
     sys.path[:] = [each for each in sys.path if each != str(here)]
     file = importlib.import_module("sdnblock.detect.engine").__file__ or ""

@@ -22,13 +22,10 @@ from sdnblock.evidence.frames import LINK_TYPES, decode
 from sdnblock.evidence.sip import parse_message
 from sdnblock.evidence.sip_stream import SipStream
 from sdnblock.replay import read_events, replay
+from tests.damage import damaged
 
-_BROKEN: Final = (
-    b"", b"\n", b"\r\n\r\n", b"\n\n", b"\0", b"\xff", b" ", b":", b";tag=", b'"', b"\\", b"<", b">",
-    b"From: ", b"To: ", b"f: <sip:a@b>", b"Authorization: Digest ", b"Contact: *", b"CSeq: 1 ",
-    b"SIP/2.0 ", b"SIP/2.0 200 OK\n", b"%00", b"' or 1=1--", b"A" * 300,
-)  # fmt: skip
-"""What is put into messages."""
+_HEADERS: Final = 42
+"""Bytes of Ethernet, IPv4 and UDP."""
 
 
 def main() -> None:
@@ -97,24 +94,16 @@ def _damaged(events: list[SipSeen], rng: random.Random) -> list[SipSeen]:
 
 
 def _read(frames: list[bytes], rng: random.Random) -> Iterator[str]:
-    """Frames and messages with holes and things that do not belong there."""
-    for frame in frames:
-        for _ in range(4):
-            data = _spoilt(frame, rng)
-            yield from (repr(decode(link_type, data)) for link_type in LINK_TYPES)
-            payload = _spoilt(frame[42:], rng)
-            yield _all_of(payload)
-            stream, cut = SipStream(), rng.randrange(len(payload) + 1)
-            for part in (payload[:cut], payload[cut:], frame[42:]):
-                yield " ".join(repr(each) for each in stream.feed(part))
-
-
-def _spoilt(data: bytes, rng: random.Random) -> bytes:
-    for _ in range(rng.randrange(1, 4)):
-        at = rng.randrange(len(data) + 1)
-        gone = rng.choice((0, 0, 1, 2, 40, len(data)))
-        data = data[:at] + rng.choice(_BROKEN) + data[at + gone :]
-    return data
+    """Frames, messages and streams with holes and things that do not belong there."""
+    payloads = [frame[_HEADERS:] for frame in frames]
+    for _ in range(4 * len(frames)):
+        frame = damaged(frames, rng)
+        yield from (repr(decode(link_type, frame)) for link_type in LINK_TYPES)
+        payload = damaged(payloads, rng)
+        yield _all_of(payload)
+        stream, cut = SipStream(), rng.randrange(len(payload) + 1)
+        for part in (payload[:cut], payload[cut:], rng.choice(payloads)):
+            yield " ".join(repr(each) for each in stream.feed(part))
 
 
 def _all_of(payload: bytes) -> str:

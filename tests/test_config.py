@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tomllib
+import typing
 from pathlib import Path
 
 import pytest
 
 from sdnblock.block import Action, parse_prefix
 from sdnblock.config import Config, load_config, parse_config
+from sdnblock.detect.fraud.profiles import Profile
+from sdnblock.detect.numbers import NumberSettings
+from sdnblock.detect.proof import ProofSettings
+from sdnblock.detect.registry import ENTRIES
 from sdnblock.detect.request_rate import RequestRateSettings
 from sdnblock.errors import ConfigError
+from sdnblock.evidence.senders import HepSettings
+from tests.native_build import NATIVE
 
 EXAMPLE = Path(__file__).parents[1] / "sdnblock.example.toml"
 OPENFLOW = "[[switch]]\nname='of'\nprotocol='openflow'\n"
@@ -224,3 +232,24 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     bad.write_bytes(b"#" * (1 << 21))
     with pytest.raises(ConfigError, match="larger than a megabyte"):
         load_config(bad)
+
+
+READ = [*(entry.settings for entry in ENTRIES), ProofSettings, NumberSettings, HepSettings, Profile]
+
+
+@pytest.mark.skipif(NATIVE, reason="machine code has lost its annotations")
+@pytest.mark.parametrize("settings", READ, ids=lambda settings: settings.__name__)
+def test_what_is_read_of_a_field_is_what_it_holds(settings: type) -> None:
+    """A field is read by its default and metadata; its annotation must say the same."""
+    hints = typing.get_type_hints(settings)
+    for field in dataclasses.fields(settings):
+        hint, default, kind = hints[field.name], field.default, field.metadata.get("kind")
+        parsed = "parse" in field.metadata
+        if default is None:
+            assert typing.get_args(hint) == (kind, type(None)), field.name
+        elif not isinstance(default, tuple):
+            assert type(default) is hint or parsed, field.name
+        elif hint == tuple[str, ...]:
+            assert kind is None, field.name
+        else:
+            assert parsed or typing.get_args(hint) == (kind, ...), field.name

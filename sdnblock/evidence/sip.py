@@ -343,6 +343,7 @@ def _read_head(
             value = rest.lstrip(" \t").rstrip()
             if len(value) > MAX_VALUE or "\r" in value:
                 value = value.partition("\r")[0][:MAX_VALUE].rstrip()
+            # (A To with a tag is another in each dialog.)
             if key not in _SINGULAR and (key != "to" or ";tag=" not in value):
                 _remember(text, (key, value))
         else:

@@ -142,8 +142,8 @@ def parse_digest(value: str) -> Digest | None:
 
 
 def _usual_parameters(text: str) -> dict[str, str] | None:
-    """What :data:`_CREDENTIALS` finds, faster, where they are written as nearly everybody does;
-    None where they are not."""
+    """What :data:`_CREDENTIALS` finds, where they are written as nearly everybody does; None
+    where they are not. As machine code, it takes half the time of the pattern."""
     found: dict[str, str] = {}
     at, size = 0, len(text)
     while at < size:
